@@ -1,0 +1,144 @@
+import io.fabric8.kubeapitest.KubeAPIServerConfig;
+import io.fabric8.kubeapitest.KubeAPIServerConfigBuilder;
+import io.fabric8.kubeapitest.Utils;
+import io.fabric8.kubeapitest.binary.BinaryManager;
+import io.fabric8.kubeapitest.binary.OSInfo;
+import io.fabric8.kubeapitest.cert.CertManager;
+import io.fabric8.kubeapitest.kubeconfig.KubeConfig;
+import io.fabric8.kubeapitest.process.EtcdProcess;
+import io.kubernetes.client.openapi.ApiClient;
+import io.kubernetes.client.util.Config;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import okhttp3.Request;
+import okhttp3.Response;
+
+/**
+ * etcd and kube-apiserver as child processes, with RBAC, in a temporary folder that holds their data, certificates and output.
+ *
+ * <p>kube-api-test brings the programs, the certificates, the kubeconfig and etcd. Its own API server process is not used: it
+ * takes a new port at every start, and pulls etcd down with it when it ends, where tests need it to come back as it was.
+ */
+final class ControlPlane implements AutoCloseable {
+    private static final Duration START_LIMIT = Duration.ofSeconds(90);
+
+    private final Path folder = Folders.temporary("control-plane");
+    private final EtcdProcess etcd;
+    private final List<String> command;
+    private final Path kubeconfig;
+    private ServerProcess apiServer;
+
+    /** Starts both; returns when the API server is ready. Extra flags come last, so they win over the own ones. */
+    ControlPlane(ControlPlaneBinaries binaries, List<String> extraFlags) {
+        BinaryManager manager = binaryManager(binaries);
+        CertManager certificates = new CertManager(folder.toString());
+        certificates.createCertificatesIfNeeded();
+        etcd = new EtcdProcess(manager, process -> System.err.println("control plane: etcd ended by itself"), false, 0);
+        int etcdPort = etcd.startEtcd();
+        try {
+            int port = Utils.findFreePort();
+            command = apiServerCommand(binaries, certificates, etcdPort, port, extraFlags);
+            kubeconfig = Folders.write(folder, "kubeconfig", new KubeConfig(certificates, manager).generateKubeConfigYaml(port));
+            startApiServer();
+        } catch (RuntimeException | Error e) {
+            close(); // else etcd's process and threads keep this JVM alive
+            throw e;
+        }
+    }
+
+    /** A kubeconfig with administrator's rights. */
+    Path kubeconfig() {
+        return kubeconfig;
+    }
+
+    /** The API server's process; after a restart it is another one. */
+    ProcessHandle apiServer() {
+        return apiServer.handle();
+    }
+
+    /** Kills the API server; etcd goes on. */
+    void stopApiServer() {
+        apiServer.close();
+    }
+
+    /** Starts the API server as it was: same port, same certificates, same etcd; returns when it is ready. */
+    void startApiServer() {
+        apiServer = new ServerProcess(command, folder.resolve("kube-apiserver.log"));
+        try {
+            ApiClient client = Config.fromConfig(kubeconfig.toString());
+            Wait.until("kube-apiserver is ready", START_LIMIT,
+                () -> ready(client, "/readyz") && ready(client, "/api/v1/namespaces/default"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (AssertionError e) {
+            throw new AssertionError(e.getMessage() + "; its last output:\n" + apiServer.lastOutput(), e);
+        }
+    }
+
+    /** Kills all processes and deletes the folder. */
+    @Override
+    public void close() {
+        if (apiServer != null) {
+            apiServer.close();
+        }
+        etcd.stopEtcd();
+        etcd.cleanEtcdData();
+        Folders.delete(folder);
+    }
+
+    private boolean ready(ApiClient client, String path) {
+        if (!apiServer.handle().isAlive()) {
+            throw new AssertionError("kube-apiserver ended by itself");
+        }
+        Request request = new Request.Builder().url(client.getBasePath() + path).build();
+        try (Response response = client.getHttpClient().newCall(request).execute()) {
+            return response.isSuccessful();
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** kube-api-test wants its programs in a folder named by version and platform: a link makes any folder one. */
+    private BinaryManager binaryManager(ControlPlaneBinaries binaries) {
+        OSInfo machine = new OSInfo();
+        try {
+            Path versions = Files.createDirectory(folder.resolve(BinaryManager.BINARY_LIST_DIR));
+            Path link = versions.resolve("0-" + machine.getOSName() + "-" + machine.getOSArch());
+            Files.createSymbolicLink(link, binaries.folder().toAbsolutePath());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        KubeAPIServerConfig config = new KubeAPIServerConfigBuilder().withTestDir(folder.toString()).withApiServerVersion("0")
+            .withOfflineMode(true).withWaitForEtcdHealthCheckOnStartup(false).withStartupTimeout(0).build();
+        BinaryManager manager = new BinaryManager(config);
+        manager.initAndDownloadIfRequired();
+        return manager;
+    }
+
+    /** kube-api-test's flags, on the loopback interface only. Without the plug-in ServiceAccount pods need no service account. */
+    private List<String> apiServerCommand(ControlPlaneBinaries binaries, CertManager certificates, int etcdPort, int port,
+            List<String> extraFlags) {
+        List<String> line = new ArrayList<>(List.of(binaries.program("kube-apiserver").toString(),
+            "--etcd-servers", "http://127.0.0.1:" + etcdPort,
+            "--bind-address", "127.0.0.1",
+            "--secure-port", Integer.toString(port),
+            "--advertise-address", "127.0.0.1",
+            "--endpoint-reconciler-type", "none",
+            "--cert-dir", folder.toString(),
+            "--client-ca-file", certificates.getClientCertPath(),
+            "--authorization-mode", "RBAC",
+            "--service-account-issuer", "https://localhost",
+            "--service-account-signing-key-file", certificates.getAPIServerKeyPath(),
+            "--service-account-key-file", certificates.getAPIServerKeyPath(),
+            "--disable-admission-plugins", "ServiceAccount",
+            "--service-cluster-ip-range", "10.0.0.0/24",
+            "--allow-privileged"));
+        line.addAll(extraFlags);
+        return line;
+    }
+}

@@ -1,0 +1,283 @@
+import io.kubernetes.client.openapi.ApiClient;
+import io.kubernetes.client.openapi.ApiException;
+import io.kubernetes.client.openapi.apis.CoreV1Api;
+import io.kubernetes.client.openapi.apis.VersionApi;
+import io.kubernetes.client.openapi.models.V1Namespace;
+import io.kubernetes.client.openapi.models.V1ObjectMeta;
+import io.kubernetes.client.util.Config;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import org.opentest4j.TestAbortedException;
+
+/**
+ * A real API server: kube-apiserver and etcd of its own, or the cluster that {@code KUBECONFIG_TEST} names.
+ * {@code KUBECONFIG} is never read: it may name a cluster that matters to somebody.
+ */
+final class RealServer implements TestServer {
+    private static final Path FOREIGN = Optional.ofNullable(System.getenv("KUBECONFIG_TEST")).filter(value -> !value.isBlank())
+        .map(Path::of).orElse(null);
+    /** Whoever makes pods of workloads, cleans up after their owners and makes service accounts; nothing else is needed. */
+    private static final List<String> CONTROLLERS = List.of("deployment-controller", "replicaset-controller",
+        "statefulset-controller", "serviceaccount-controller", "garbage-collector-controller");
+
+    private static Optional<ControlPlaneBinaries> binaries;
+    private static String whyUnavailable;
+    private static RealServer shared;
+
+    private final Optional<ControlPlane> controlPlane;
+    private final Path kubeconfig;
+    private final Path folder = Folders.temporary("real-server");
+    private final List<ServerProcess> controllerManagers = new ArrayList<>();
+    private final List<String> namespaces = new ArrayList<>();
+
+    private RealServer(Optional<ControlPlane> controlPlane, Path kubeconfig) {
+        this.controlPlane = controlPlane;
+        this.kubeconfig = kubeconfig;
+    }
+
+    /**
+     * Why no real server is to be had, saying what was tried; empty if there is one. The first call looks for the programs,
+     * which may build them. A server that does not start is not "unavailable": that is a failure.
+     */
+    static synchronized Optional<String> unavailable() {
+        if (FOREIGN == null && binaries == null) {
+            try {
+                binaries = Optional.of(ControlPlaneBinaries.find());
+            } catch (ControlPlaneBinaries.Unavailable e) {
+                binaries = Optional.empty();
+                whyUnavailable = e.getMessage();
+            }
+        }
+        return Optional.ofNullable(whyUnavailable);
+    }
+
+    /** The server that the tests of this JVM share; started by the first call. */
+    static synchronized RealServer shared() {
+        if (shared == null) {
+            shared = start();
+        }
+        return shared;
+    }
+
+    /**
+     * Starts a server for one test alone, in some seconds. It is closed at the latest when the JVM shuts down; but since its
+     * threads keep the JVM alive, somebody must call {@link #close} or {@code System.exit}.
+     *
+     * @param apiServerFlags further flags of kube-apiserver, such as {@code --watch-cache=false}; ignored on a foreign cluster
+     */
+    static RealServer start(String... apiServerFlags) {
+        unavailable().ifPresent(reason -> {
+            throw new TestAbortedException(reason);
+        });
+        Optional<ControlPlane> own = FOREIGN != null ? Optional.empty()
+            : Optional.of(new ControlPlane(binaries.orElseThrow(), List.of(apiServerFlags)));
+        RealServer server = new RealServer(own, own.map(ControlPlane::kubeconfig).orElse(FOREIGN));
+        Runtime.getRuntime().addShutdownHook(new Thread(server::close));
+        return server;
+    }
+
+    @Override
+    public String title() {
+        try {
+            String version = new VersionApi(client()).getCode().execute().getGitVersion();
+            return (canStop() ? "kube-apiserver " : "cluster of KUBECONFIG_TEST, ") + version;
+        } catch (ApiException e) {
+            throw failure("version", e);
+        }
+    }
+
+    @Override
+    public Path kubeconfig() {
+        return kubeconfig;
+    }
+
+    @Override
+    public ApiClient client() {
+        try {
+            return Config.fromConfig(kubeconfig.toString());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Creates a namespace in which pods can be created at once; on a foreign cluster {@link #close} deletes it. */
+    @Override
+    public String newNamespace() {
+        String name = "leader-labeler-" + UUID.randomUUID().toString().substring(0, 8);
+        CoreV1Api core = new CoreV1Api(client());
+        try {
+            core.createNamespace(new V1Namespace().metadata(new V1ObjectMeta().name(name))).execute();
+        } catch (ApiException e) {
+            throw failure("create namespace " + name, e);
+        }
+        namespaces.add(name);
+        if (!canStop()) { // there the admission plug-in ServiceAccount refuses pods until the controller has made it
+            Wait.until("service account default in " + name, Duration.ofSeconds(30), () -> exists(core, name));
+        }
+        return name;
+    }
+
+    @Override
+    public boolean canStop() {
+        return controlPlane.isPresent();
+    }
+
+    @Override
+    public void stopServer() {
+        own().stopApiServer();
+    }
+
+    @Override
+    public void startServer() {
+        own().startApiServer();
+    }
+
+    /** The API server's process, for signals; after {@link #startServer} it is another one. Not on a foreign cluster. */
+    ProcessHandle apiServer() {
+        return own().apiServer();
+    }
+
+    /** Stops the API server's process (SIGSTOP): connections stay open, requests hang. {@link #resumeServer} ends that. */
+    void pauseServer() {
+        signal(apiServer(), "STOP");
+    }
+
+    /** Continues the API server's process (SIGCONT). */
+    void resumeServer() {
+        signal(apiServer(), "CONT");
+    }
+
+    /** Sends a signal, for example {@code STOP}, which Java itself cannot; the process is one that this JVM started. */
+    static void signal(ProcessHandle process, String name) {
+        run(Map.of(), List.of("kill", "-" + name, Long.toString(process.pid())));
+    }
+
+    /**
+     * Runs the controllers that make pods of workloads, until closed. Without kubelets the pods stay objects; a deleted one that
+     * is on no node is gone at once. A foreign cluster has them already. The test is skipped if the program is not to be had.
+     */
+    ControllerManager controllerManager() {
+        if (!canStop()) {
+            return () -> { };
+        }
+        try {
+            ServerProcess process = new ServerProcess(List.of(binaries.orElseThrow().controllerManager().toString(),
+                "--kubeconfig", kubeconfig.toString(), "--controllers", String.join(",", CONTROLLERS),
+                "--leader-elect=false", "--secure-port=0", "--kube-api-qps=200", "--kube-api-burst=400"),
+                folder.resolve("kube-controller-manager.log"));
+            controllerManagers.add(process);
+            return process::close;
+        } catch (ControlPlaneBinaries.Unavailable e) {
+            throw new TestAbortedException(e.getMessage());
+        }
+    }
+
+    /** Controllers that run until they are closed. */
+    @FunctionalInterface
+    interface ControllerManager extends AutoCloseable {
+        @Override
+        void close();
+    }
+
+    /** Runs kubectl with administrator's rights and returns its output. Fails with its error output. */
+    String kubectl(String... arguments) {
+        List<String> command = new ArrayList<>(List.of(
+            controlPlane.isPresent() ? binaries.orElseThrow().program("kubectl").toString() : "kubectl",
+            "--kubeconfig", kubeconfig.toString()));
+        command.addAll(List.of(arguments));
+        return run(Map.of("KUBECACHEDIR", folder.resolve("kubectl").toString()), command);
+    }
+
+    /** Applies manifests, in YAML, to a namespace. */
+    void apply(String namespace, String manifests) {
+        Path file = Folders.write(folder, UUID.randomUUID() + ".yaml", manifests);
+        kubectl("apply", "-n", namespace, "-f", file.toString());
+    }
+
+    /**
+     * A kubeconfig of a service account, which is created if it is missing. It is allowed nothing until a role is bound to it.
+     * The namespace is the kubeconfig's own, too.
+     */
+    Path kubeconfigFor(String namespace, String serviceAccount) {
+        apply(namespace, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: " + serviceAccount + "}}");
+        String token = kubectl("create", "token", serviceAccount, "-n", namespace).strip();
+        String cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}");
+        return Folders.write(folder, namespace + "." + serviceAccount + ".kubeconfig", """
+            apiVersion: v1
+            kind: Config
+            current-context: limited
+            contexts: [{name: limited, context: {cluster: tested, user: limited, namespace: %s}}]
+            users: [{name: limited, user: {token: %s}}]
+            clusters: [{name: tested, cluster: %s}]
+            """.formatted(namespace, token, cluster));
+    }
+
+    /** Kills its own processes; on a foreign cluster it deletes the namespaces that it made. A second call does nothing. */
+    @Override
+    public synchronized void close() {
+        if (!Files.exists(folder)) {
+            return;
+        }
+        controllerManagers.forEach(ServerProcess::close);
+        controlPlane.ifPresentOrElse(ControlPlane::close, this::deleteNamespaces);
+        Folders.delete(folder);
+    }
+
+    private void deleteNamespaces() {
+        CoreV1Api core = new CoreV1Api(client());
+        for (String name : namespaces) {
+            try {
+                core.deleteNamespace(name).execute();
+            } catch (ApiException e) {
+                System.err.println("real server: namespace " + name + " is left behind: " + failure("delete", e).getMessage());
+            }
+        }
+    }
+
+    private ControlPlane own() {
+        return controlPlane.orElseThrow(() -> new UnsupportedOperationException("the cluster of KUBECONFIG_TEST is not ours to stop"));
+    }
+
+    private static boolean exists(CoreV1Api core, String namespace) {
+        try {
+            core.readNamespacedServiceAccount("default", namespace).execute();
+            return true;
+        } catch (ApiException e) {
+            return false;
+        }
+    }
+
+    private static IllegalStateException failure(String what, ApiException e) {
+        return new IllegalStateException(what + ": HTTP " + e.getCode() + " " + e.getMessage() + " " + e.getResponseBody(), e);
+    }
+
+    private static String run(Map<String, String> environment, List<String> command) {
+        ProcessBuilder builder = new ProcessBuilder(command);
+        builder.environment().putAll(environment);
+        try {
+            Process process = builder.start();
+            process.getOutputStream().close();
+            CompletableFuture<String> errors = CompletableFuture.supplyAsync(() -> process.errorReader().lines()
+                .reduce("", (all, line) -> all + line + "\n"));
+            String output = new String(process.getInputStream().readAllBytes());
+            if (process.waitFor() != 0) {
+                throw new IllegalStateException(String.join(" ", command) + ": exit code " + process.exitValue() + "\n" + errors.join());
+            }
+            return output;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** A child process of this JVM whose output goes to a file: kube-apiserver, kube-controller-manager. */
+final class ServerProcess implements AutoCloseable {
+    private final Process process;
+    private final Path log;
+
+    /** Starts the command; its output is appended to the log file. */
+    ServerProcess(List<String> command, Path log) {
+        this.log = log;
+        try {
+            process = new ProcessBuilder(command).redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile())).start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** The process, for signals and to see whether it lives. */
+    ProcessHandle handle() {
+        return process.toHandle();
+    }
+
+    /** The last lines of the output, for a message about what went wrong. */
+    String lastOutput() {
+        try {
+            List<String> lines = Files.readAllLines(log);
+            return String.join("\n", lines.subList(Math.max(0, lines.size() - 15), lines.size()));
+        } catch (IOException e) {
+            return "(no output: " + e + ")";
+        }
+    }
+
+    /** Kills the process and returns when it is gone. A graceful end would keep clients' watches open for a while. */
+    @Override
+    public void close() {
+        process.destroyForcibly();
+        process.onExit().join();
+    }
+}
