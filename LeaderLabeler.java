@@ -1,0 +1,1893 @@
+///usr/bin/env jbang "$0" "$@" ; exit $?
+//JAVA 21+
+//DEPS io.kubernetes:client-java:25.0.0
+//DEPS io.kubernetes:client-java-extended:25.0.0
+//DEPS info.picocli:picocli:4.7.7
+//DEPS org.slf4j:slf4j-simple:2.0.17
+//JAVAC_OPTIONS -XDignore.symbol.file
+//RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow
+
+import com.google.gson.reflect.TypeToken;
+import io.kubernetes.client.common.KubernetesListObject;
+import io.kubernetes.client.common.KubernetesObject;
+import io.kubernetes.client.custom.V1Patch;
+import io.kubernetes.client.extended.event.EventType;
+import io.kubernetes.client.extended.event.legacy.EventRecorder;
+import io.kubernetes.client.extended.event.legacy.LegacyEventBroadcaster;
+import io.kubernetes.client.openapi.ApiClient;
+import io.kubernetes.client.openapi.ApiException;
+import io.kubernetes.client.openapi.ApiResponse;
+import io.kubernetes.client.openapi.JSON;
+import io.kubernetes.client.openapi.apis.CoordinationV1Api;
+import io.kubernetes.client.openapi.apis.CoreV1Api;
+import io.kubernetes.client.openapi.models.V1EventSource;
+import io.kubernetes.client.openapi.models.V1Lease;
+import io.kubernetes.client.openapi.models.V1LeaseSpec;
+import io.kubernetes.client.openapi.models.V1ObjectMeta;
+import io.kubernetes.client.openapi.models.V1ObjectReference;
+import io.kubernetes.client.openapi.models.V1Pod;
+import io.kubernetes.client.openapi.models.V1PodList;
+import io.kubernetes.client.openapi.models.V1PodStatus;
+import io.kubernetes.client.util.ClientBuilder;
+import io.kubernetes.client.util.KubeConfig;
+import io.kubernetes.client.util.PatchUtils;
+import io.kubernetes.client.util.Watch;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeParseException;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BiConsumer;
+import java.util.function.Consumer;
+import java.util.random.RandomGenerator;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import okhttp3.Call;
+import okhttp3.OkHttpClient;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import sun.misc.Signal;
+
+/**
+ * A Kubernetes sidecar that elects one leader among the pods of a group and labels it, so that an ordinary Service selector routes to the
+ * leader only. The application is not changed.
+ *
+ * <p><b>What is guaranteed.</b> At no resourceVersion of the API server do two pods of a group carry {@code <leadership-label>: "true"},
+ * whatever freezes, lags, restarts or dies, as long as nobody else writes that label. On a planned hand-over the label moves from the old
+ * leader to the new one by two adjacent requests; after a crash it moves when the lease has expired, and not later.
+ *
+ * <p><b>What is not guaranteed.</b> Labels are routing, not fencing. An application that was leader may still be working when the next one
+ * is labelled, and open connections survive a change of labels. Applications that need fencing use the epoch, which grows with every
+ * leadership, as a token. It can only go back if etcd is restored from a backup.
+ *
+ * <p><b>How to read this file.</b> From top to bottom: the command line; {@link Config}, which holds every rule about settings; the values
+ * that the election is about; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; and
+ * {@link Kubernetes}, the only place that knows the API client.
+ */
+@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true,
+        description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.")
+public final class LeaderLabeler implements Callable<Integer> {
+
+    // -----------------------------------------------------------------------------------------------------------------
+    // Command line
+    // -----------------------------------------------------------------------------------------------------------------
+
+    /** Exit code after a stop that was asked for. */
+    static final int STOPPED = 0;
+    /** Exit code after a failure of the surroundings. */
+    static final int FAILURE = 1;
+    /** Exit code after flags that cannot be understood or that break a rule. */
+    static final int USAGE = 2;
+
+    @Option(names = "--election-name", paramLabel = "NAME", required = true,
+            description = "Name of the group; an RFC 1035 label.")
+    private String electionName;
+
+    @Option(names = "--pod-name", paramLabel = "NAME", description = "This pod. Default: $$POD_NAME, else the host name.")
+    private String podName;
+
+    @Option(names = "--namespace", paramLabel = "NAME",
+            description = "Its namespace. Default: $$POD_NAMESPACE, else the service account's, else the kubeconfig's.")
+    private String namespace;
+
+    @Option(names = "--leadership-label", paramLabel = "KEY",
+            description = "Label that is \"true\" on the leader and \"false\" on the others. Default: <election-name>/is-leader.")
+    private String leadershipLabel;
+
+    @Option(names = "--participation-label", paramLabel = "KEY",
+            description = "Label that is \"true\" on every participant. Default: <election-name>/participant.")
+    private String participationLabel;
+
+    @Option(names = "--lease-duration", paramLabel = "DURATION", defaultValue = "15s",
+            description = "How long the others wait after the last renewal that they saw. Default: ${DEFAULT-VALUE}.")
+    private String leaseDuration;
+
+    @Option(names = "--renew-deadline", paramLabel = "DURATION", defaultValue = "10s",
+            description = "How long the leader trusts its last renewal. Default: ${DEFAULT-VALUE}.")
+    private String renewDeadline;
+
+    @Option(names = "--retry-period", paramLabel = "DURATION", defaultValue = "2s",
+            description = "Time between two renewals. Default: ${DEFAULT-VALUE}.")
+    private String retryPeriod;
+
+    @Option(names = "--lease-name", paramLabel = "NAME", description = "Name of the Lease. Default: <election-name>.")
+    private String leaseName;
+
+    @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early",
+            description = "When a pod that is told to go lets the next one lead: early, or after-exit of its application (native sidecars only)."
+                    + " Default: ${DEFAULT-VALUE}.")
+    private String handover;
+
+    @Option(names = "--unready-grace", paramLabel = "DURATION",
+            description = "How long a leader may be not Ready while another pod is; 0s for ever. Default: lease-duration.")
+    private String unreadyGrace;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help and exit.")
+    private boolean help;
+
+    @Option(names = {"-V", "--version"}, versionHelp = true, description = "Show versions and exit.")
+    private boolean version;
+
+    private final AtomicBoolean stopping = new AtomicBoolean();
+
+    /** Runs the sidecar and ends the process with one of the exit codes above. */
+    public static void main(String... args) {
+        System.setProperty("org.slf4j.simpleLogger.showDateTime", "true");
+        System.setProperty("org.slf4j.simpleLogger.dateTimeFormat", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX");
+        System.setProperty("org.slf4j.simpleLogger.showThreadName", "false");
+        // Not System.exit: after a signal the JVM would insist on the signal's own exit code.
+        Runtime.getRuntime().halt(run(args));
+    }
+
+    /** The same without ending the process: returns the exit code. Messages about bad input go to standard error, one line each. */
+    static int run(String... args) {
+        return new CommandLine(new LeaderLabeler())
+                .setParameterExceptionHandler((e, given) -> complain(e, USAGE))
+                .setExecutionExceptionHandler((e, command, parsed) -> complain(e, FAILURE))
+                .execute(args);
+    }
+
+    private static int complain(Exception e, int exitCode) {
+        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        System.err.println("leader-labeler: " + message.lines().findFirst().orElse(""));
+        return exitCode;
+    }
+
+    @Override
+    public Integer call() throws IOException {
+        Config config = config();
+        Sidecar sidecar = new Sidecar(config, Kubernetes.connect(config));
+        for (String signal : List.of("TERM", "INT")) {
+            Signal.handle(new Signal(signal), s -> stop(sidecar));
+        }
+        return sidecar.run();
+    }
+
+    /** The first signal asks for a hand-over, a second one ends the process at once. Not a shutdown hook: it would not see the second. */
+    private void stop(Sidecar sidecar) {
+        if (stopping.getAndSet(true)) {
+            Runtime.getRuntime().halt(STOPPED);
+        }
+        sidecar.stop();
+    }
+
+    private Config config() {
+        try {
+            Duration lease = Config.duration("--lease-duration", leaseDuration);
+            return new Config(electionName,
+                    podName != null ? podName : Surroundings.podName(),
+                    namespace != null ? namespace : Surroundings.namespace(),
+                    leadershipLabel != null ? leadershipLabel : electionName + "/is-leader",
+                    participationLabel != null ? participationLabel : electionName + "/participant",
+                    leaseName != null ? leaseName : electionName,
+                    lease,
+                    Config.duration("--renew-deadline", renewDeadline),
+                    Config.duration("--retry-period", retryPeriod),
+                    Handover.parse(handover),
+                    unreadyGrace != null ? Config.duration("--unready-grace", unreadyGrace) : lease);
+        } catch (IllegalArgumentException broken) {
+            throw new ParameterException(new CommandLine(this), broken.getMessage());
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Settings
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** When a pod that is told to go lets the next one lead. */
+enum Handover {
+    /** As soon as it is told to go: the next leader serves while this one drains. */
+    EARLY,
+    /** When its application has exited, which a native sidecar learns by its own SIGTERM: the two never overlap in a planned termination. */
+    AFTER_EXIT;
+
+    /** Throws IllegalArgumentException, whose message names the flag, for anything but {@code early} and {@code after-exit}. */
+    static Handover parse(String text) {
+        return switch (text) {
+            case "early" -> EARLY;
+            case "after-exit" -> AFTER_EXIT;
+            default -> throw new IllegalArgumentException("--handover: \"" + text + "\" must be early or after-exit");
+        };
+    }
+}
+
+/**
+ * The settings of one sidecar. An instance obeys every rule: the constructor throws an IllegalArgumentException whose message names the
+ * flag, the value and the rule. No component is null.
+ */
+record Config(String election, String pod, String namespace, String leadershipLabel, String participationLabel, String leaseName,
+        Duration leaseDuration, Duration renewDeadline, Duration retryPeriod, Handover handover, Duration unreadyGrace) {
+
+    private static final Pattern RFC_1035_LABEL = Pattern.compile("[a-z]([-a-z0-9]*[a-z0-9])?");
+    private static final Pattern RFC_1123_LABEL = Pattern.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?");
+    private static final Pattern RFC_1123_SUBDOMAIN =
+            Pattern.compile(RFC_1123_LABEL.pattern() + "(\\." + RFC_1123_LABEL.pattern() + ")*");
+    private static final Pattern LABEL_NAME = Pattern.compile("[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?");
+    private static final Pattern DURATION_PART = Pattern.compile("(\\d+(?:\\.\\d*)?|\\.\\d+)(ns|us|µs|μs|ms|s|m|h)");
+    private static final Map<String, Long> UNIT_NANOS = Map.of("ns", 1L, "us", 1_000L, "µs", 1_000L, "μs", 1_000L, "ms", 1_000_000L,
+            "s", 1_000_000_000L, "m", 60_000_000_000L, "h", 3_600_000_000_000L);
+    /** As in client-go: a retry may come this much later than its period. */
+    private static final double JITTER_FACTOR = 1.2;
+
+    Config {
+        rule("--election-name", election, matches(RFC_1035_LABEL, election, 63),
+                "must be an RFC 1035 label: at most 63 of a-z, 0-9 and '-', beginning with a letter, not ending with '-'");
+        rule("--pod-name", pod, matches(RFC_1123_SUBDOMAIN, pod, 253), "must be the name of a pod: an RFC 1123 subdomain; or set POD_NAME");
+        rule("--namespace", namespace, matches(RFC_1123_LABEL, namespace, 63),
+                "must be the name of a namespace: an RFC 1123 label of at most 63 characters; or set POD_NAMESPACE");
+        rule("--leadership-label", leadershipLabel, isQualifiedName(leadershipLabel), QUALIFIED_NAME_RULE);
+        rule("--participation-label", participationLabel, isQualifiedName(participationLabel), QUALIFIED_NAME_RULE);
+        rule("--participation-label", participationLabel, !participationLabel.equals(leadershipLabel),
+                "must differ from --leadership-label");
+        rule("--lease-name", leaseName, matches(RFC_1123_SUBDOMAIN, leaseName, 253), "must be an RFC 1123 subdomain of at most 253 characters");
+        rule("--lease-duration", leaseDuration, leaseDuration.toNanosPart() == 0 && leaseDuration.toSeconds() >= 1
+                && leaseDuration.compareTo(Duration.ofHours(1)) <= 0, "must be whole seconds, from 1s to 1h, because the Lease records integers");
+        rule("--renew-deadline", renewDeadline, leaseDuration.compareTo(renewDeadline) > 0, "must be less than --lease-duration");
+        rule("--retry-period", retryPeriod, retryPeriod.isPositive(), "must be more than 0s");
+        rule("--retry-period", retryPeriod, renewDeadline.toNanos() > JITTER_FACTOR * retryPeriod.toNanos(),
+                "must be less than --renew-deadline / " + JITTER_FACTOR);
+    }
+
+    private static final String QUALIFIED_NAME_RULE = "must be a label key: an optional prefix (a DNS subdomain of at most 253 characters)"
+            + " and '/', then a name of at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.'";
+
+    /** The settings in one line, as {@code key=value}. */
+    String summary() {
+        return "election=" + election + " pod=" + pod + " namespace=" + namespace + " lease=" + leaseName + " leadership-label="
+                + leadershipLabel + " participation-label=" + participationLabel + " lease-duration=" + show(leaseDuration) + " renew-deadline="
+                + show(renewDeadline) + " retry-period=" + show(retryPeriod) + " handover=" + handover + " unready-grace=" + show(unreadyGrace);
+    }
+
+    /** Annotation of a pod: the epoch of the leader that wrote its label last. */
+    String epochAnnotation() {
+        return election + "/epoch";
+    }
+
+    /** Annotation of the Lease: the {@link Claim} of its holder. */
+    String claimAnnotation() {
+        return election + "/holder";
+    }
+
+    /** How long one call to the API server may take: two of them fit into renew-deadline. */
+    Duration callTimeout() {
+        return renewDeadline.dividedBy(2);
+    }
+
+    /** Reads a duration as Go writes them; throws IllegalArgumentException, whose message names {@code flag}. */
+    static Duration duration(String flag, String text) {
+        Matcher part = DURATION_PART.matcher(text);
+        double nanos = text.equals("0") ? 0 : Double.NaN;
+        int end = 0;
+        while (part.find() && part.start() == end) {
+            double value = Double.parseDouble(part.group(1)) * UNIT_NANOS.get(part.group(2));
+            nanos = end == 0 ? value : nanos + value;
+            end = part.end();
+        }
+        boolean complete = text.equals("0") || end == text.length();
+        rule(flag, text, complete && nanos < Duration.ofDays(365).toNanos(), "must be a duration such as 15s, 500ms or 1m30s");
+        return Duration.ofNanos(Math.round(nanos));
+    }
+
+    private static boolean matches(Pattern pattern, String text, int longest) {
+        return text != null && text.length() <= longest && pattern.matcher(text).matches();
+    }
+
+    private static boolean isQualifiedName(String key) {
+        int slash = key.indexOf('/');
+        return (slash < 0 || matches(RFC_1123_SUBDOMAIN, key.substring(0, slash), 253))
+                && matches(LABEL_NAME, key.substring(slash + 1), 63);
+    }
+
+    private static void rule(String flag, Object value, boolean kept, String rule) {
+        if (!kept) {
+            String shown = value instanceof Duration duration ? show(duration) : value == null ? "(not given)" : "\"" + value + "\"";
+            throw new IllegalArgumentException(flag + ": " + shown + " " + rule);
+        }
+    }
+
+    /** A duration in the form in which the flags take it. */
+    static String show(Duration duration) {
+        return duration.toNanosPart() == 0 ? duration.toSeconds() + "s"
+                : duration.toNanosPart() % 1_000_000 == 0 ? duration.toMillis() + "ms" : duration.toNanos() + "ns";
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Values: what the elector knows of the world, and the order in which the world changed
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Who holds a Lease, as our annotation on it says: which <em>pod</em>, not only which name, and by which acquisition.
+ *
+ * @param pod name of the pod, equal to the Lease's {@code holderIdentity}
+ * @param uid uid of that pod: a pod that was replaced under the same name is another holder
+ * @param acquireTime tells this win from any other of the same pod; whole microseconds, because that is what a Lease stores
+ */
+record Claim(String pod, String uid, Instant acquireTime) {
+
+    /** Reads the annotation {@code <pod>/<uid>/<acquireTime>}; null where it is absent ({@code text} null) or malformed. */
+    static Claim parse(String text) {
+        String[] parts = text == null ? new String[0] : text.split("/", -1);
+        try {
+            return parts.length == 3 ? new Claim(parts[0], parts[1], Instant.parse(parts[2])) : null;
+        } catch (DateTimeParseException malformed) {
+            return null;
+        }
+    }
+
+    @Override
+    public String toString() {
+        return pod + "/" + uid + "/" + acquireTime;
+    }
+}
+
+/**
+ * One version of the Lease.
+ *
+ * @param version its {@code metadata.resourceVersion}
+ * @param holder {@code spec.holderIdentity}, empty if nobody holds it
+ * @param durationSeconds null if not recorded
+ * @param acquireTime null if not recorded
+ * @param claim null if nobody holds it, or somebody whose claim is not proven: a client-go program keeps foreign annotations when
+ *     it takes over, so ours counts only while its name and time equal the record's
+ * @param origin the decoded object, carried along so that a PUT keeps what other people wrote there; null for a new one
+ */
+record Lease(String version, String uid, String holder, Integer durationSeconds, Instant acquireTime, int transitions, Claim claim,
+        Object origin) {
+
+    Lease {
+        if (claim != null && !(claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime))) {
+            claim = null;
+        }
+    }
+
+    boolean isHeld() {
+        return !holder.isEmpty();
+    }
+
+    /** The record with which {@code claim}'s pod takes or keeps this Lease. Transitions count changes of the holder, as in client-go. */
+    Lease heldBy(Claim claim, long durationSeconds) {
+        int changes = holder.equals(claim.pod()) ? transitions : transitions + 1;
+        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), changes, claim, origin);
+    }
+
+    /** The record that frees this Lease, as client-go writes it: no holder, one second, transitions kept; our annotation removed. */
+    Lease released() {
+        return new Lease(version, uid, "", 1, acquireTime, transitions, null, origin);
+    }
+}
+
+/**
+ * One version of a pod, reduced to what an election asks of it.
+ *
+ * @param leadership value of the leadership label, null where the key is missing; so for {@code participation} and {@code epoch}
+ * @param ready whether its Ready condition is true
+ * @param terminating whether it has a deletionTimestamp
+ * @param finished whether its phase is Succeeded or Failed: it will never run again
+ */
+record Pod(String name, String uid, String version, String leadership, String participation, String epoch, boolean ready,
+        boolean terminating, boolean finished, Instant created) {
+
+    boolean isLabelled() {
+        return "true".equals(leadership);
+    }
+
+    boolean hasAllKeys() {
+        return leadership != null && participation != null && epoch != null;
+    }
+
+    boolean isAlive() {
+        return !terminating && !finished;
+    }
+}
+
+/** Resource versions are decimal numbers that grow (KEP-5504). Their order only sorts news from old; no rule of safety rests on it. */
+final class Versions {
+
+    private Versions() {}
+
+    static boolean newer(String version, String than) {
+        return version.length() != than.length() ? version.length() > than.length() : version.compareTo(than) > 0;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The elector: a pure state machine. Events go in, effects come out; it never touches a clock, a thread or the network.
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Something that happened to this sidecar. */
+sealed interface Event {
+
+    /** The watch (or, where watching is impossible, its poll) showed this version of the Lease. */
+    record LeaseSeen(Lease lease) implements Event {}
+
+    /** The watch showed that the Lease does not exist; {@code version} is that of its deletion, or of the list that lacks it. */
+    record LeaseLeft(String version) implements Event {}
+
+    /** The watch of the group began (again): these pods have the leadership key at {@code version}, and no others. */
+    record PodsSeen(List<Pod> pods, String version) implements Event {}
+
+    /** The watch of the group showed this version of a pod. */
+    record PodSeen(Pod pod) implements Event {}
+
+    /** A pod left the watched group at {@code version}: it was deleted, or it lost the leadership key. */
+    record PodLeft(String name, String version) implements Event {}
+
+    /** The answer to a request. Every request gets exactly one, within a bounded time. */
+    record Replied(Effect.Request request, Reply reply) implements Event {}
+
+    /** The process was asked to stop (SIGTERM). */
+    record Stop() implements Event {}
+
+    /** The time that {@link Elector#wakeAt} named has come. */
+    record Tick() implements Event {}
+}
+
+/** What the API server answered. */
+sealed interface Reply {
+
+    /** 200 or 201 with a Lease. */
+    record LeaseIs(Lease lease, boolean created) implements Reply {}
+
+    /** 200 with a pod. */
+    record PodIs(Pod pod) implements Reply {}
+
+    /** 200 with all pods that have the leadership key at {@code version}. */
+    record PodsAre(List<Pod> pods, String version) implements Reply {}
+
+    /** 404. */
+    record Missing() implements Reply {}
+
+    /** 409: nothing was written, the object is not what the request rested on. */
+    record Conflict() implements Reply {}
+
+    /** Any other answer or none: whether a write was executed, or will be, is unknown. Not to be tried again within {@code pauseNanos}. */
+    record Failed(String why, long pauseNanos) implements Reply {}
+
+    /** The request was not sent, because its time had passed: the process was frozen or starved. */
+    record NotSent() implements Reply {}
+}
+
+/** Something that the elector wants done. */
+sealed interface Effect {
+
+    /** A call to the API server. {@code stamp} is its place in the elector's order of readings and requests, and so its identity. */
+    sealed interface Request extends Effect {
+        long stamp();
+    }
+
+    /** GET of the Lease. */
+    record GetLease(long stamp) implements Request {}
+
+    /** POST of a Lease that nobody holds. */
+    record CreateLease(long stamp) implements Request {}
+
+    /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter}. */
+    record PutLease(long stamp, Lease lease, long notAfter) implements Request {}
+
+    /** A consistent LIST of all pods that have the leadership key: no resourceVersion, no limit, no cache. */
+    record ListPods(long stamp) implements Request {}
+
+    /** GET of a pod; {@code suspectUid} is the uid of the holder that is suspected to be gone, else null. */
+    record GetPod(long stamp, String name, String suspectUid) implements Request {}
+
+    /**
+     * Merge patch of a pod's two labels and annotation on the version that was read; a null value leaves its key alone.
+     * Not sent after {@code notAfter}.
+     */
+    record PatchPod(long stamp, String name, String version, String leadership, String participation, String epoch, long notAfter)
+            implements Request {}
+
+    /** The state that people and probes may see has changed. */
+    record Publish(Status status) implements Effect {}
+
+    /** A Kubernetes Event on the Lease. */
+    record Announce(String leaseUid, String message) implements Effect {}
+
+    /** One line for the person on call. */
+    record Log(boolean warning, String line) implements Effect {}
+
+    /** The watches are half-open: begin them again. */
+    record Rewatch() implements Effect {}
+
+    /** The life of this sidecar is over. */
+    record Exit(int code, String why) implements Effect {}
+}
+
+/**
+ * What the elector lets others know.
+ *
+ * @param leader name of the pod that holds the Lease, empty if nobody
+ * @param leading whether this pod leads: it won the Lease, is labelled, and renewed within renew-deadline
+ * @param epoch fencing token of this pod's leadership, {@code "0"} while it does not lead
+ * @param participants names of the group's pods
+ * @param registered whether the own pod has its labels
+ */
+record Status(String leader, String self, boolean leading, String epoch, List<String> participants, boolean registered) {}
+
+/**
+ * One participant of the election: follows, takes the Lease, leads, hands over.
+ *
+ * <p><b>Read, win, write.</b> The one rule on which safety rests: every pod write of a leader carries the resourceVersion of a reading of
+ * that pod which is <em>older than the leader's latest successful write of the Lease</em> ({@link #write}). Whoever wins the Lease later
+ * fences that pod, which changes it, so that the API server refuses a {@code true} that arrives late, however late. No clock and no
+ * comparison of numbers is involved; clocks decide only how soon, never whether.
+ *
+ * <p>An instance is driven by one thread: {@link #on} takes an event, notes what it tells ({@code note…}), then lets the rules of the
+ * present role decide what to ask for next. A rule that cannot act yet does nothing and is asked again after the next event; one that
+ * waits for a time says so by {@link #due}. At most one request per object is under way.
+ */
+final class Elector {
+
+    /** What this sidecar is doing. */
+    enum Role {
+        /** Somebody else leads, or nobody: wait until the Lease is free and it is our turn. */
+        FOLLOWING,
+        /** The Lease is free: know its version, list the group, then PUT. */
+        TAKING,
+        /** The Lease was won: fence the others, label the own pod, renew, heal. */
+        LEADING,
+        /** Give the Lease back, and see the own label taken over by a successor or take it off. */
+        PARTING
+    }
+
+    private static final long NEVER = Long.MAX_VALUE;
+    private static final long RANK_STEP = TimeUnit.MILLISECONDS.toNanos(50);
+    private static final long FIRST_RETRY = TimeUnit.MILLISECONDS.toNanos(50);
+    /** How long an offered Lease may stay without a new holder. */
+    private static final long SUCCESSOR_LIMIT = TimeUnit.SECONDS.toNanos(2);
+    /** How long after SIGTERM the fence of a new holder is awaited. */
+    private static final long FENCE_LIMIT = TimeUnit.MILLISECONDS.toNanos(3500);
+    /** How long after SIGTERM the process ends, whatever is left undone. */
+    private static final long EXIT_LIMIT = TimeUnit.MILLISECONDS.toNanos(4500);
+    /** A recorded lease duration above this is an accident, not a setting. */
+    private static final int LONGEST_DURATION_SECONDS = 3600;
+    private static final String NO_EPOCH = "0";
+    private static final String UNREADY = "not ready";
+    /** What requests go to: the Lease, the group, or a pod by its name, which cannot contain a colon. */
+    private static final String LEASE = "lease:";
+    private static final String GROUP = "group:";
+
+    /** A version of a pod, and its place in the order of readings and requests: when this process came to know it. */
+    private record Reading(Pod pod, long stamp) {}
+
+    /** The won Lease. */
+    private static final class Win {
+        final Claim claim;
+        final String epoch;
+        /** Who held the Lease before, empty if nobody is known to have. */
+        final String previous;
+        final long wonAt;
+        /** Stamp of the latest successful PUT: readings before it may be written on. */
+        long coveredBefore;
+        /** When the latest successful PUT was sent. */
+        long renewedAt;
+        /** Since when the own pod has not been seen labelled; NEVER while it is. */
+        long unlabelledSince;
+        boolean announced;
+
+        Win(Claim claim, String epoch, String previous, long wonAt) {
+            this.claim = claim;
+            this.epoch = epoch;
+            this.previous = previous;
+            this.wonAt = wonAt;
+            this.unlabelledSince = wonAt;
+        }
+    }
+
+    /** Failures in a row of the requests to one object: when to try again, and what was answered. */
+    private static final class Trouble {
+        int failures;
+        long notBefore;
+        String answer;
+        Class<?> request;
+    }
+
+    private final Config config;
+    private final RandomGenerator random;
+    private final long leaseDuration;
+    private final long renewDeadline;
+    private final long retryPeriod;
+
+    // The event in hand.
+    private long now;
+    private Instant wall;
+    private long wakeAt = NEVER;
+    private List<Effect> effects = List.of();
+
+    // What is known: of the own pod, of the Lease, of the group.
+    private String uid;
+    private boolean leaseKnown;
+    private boolean leaseInDoubt;
+    private Lease lease;
+    private String leaseVersion = "0";
+    private long leaseChangedAt;
+    private long leaseHeardAt;
+    private long renewalInterval;
+    private long unheardSince = NEVER;
+    private String lastHolder = "";
+    private String goneUid;
+    private long goneAt;
+    private boolean groupKnown;
+    private final Map<String, Reading> pods = new TreeMap<>();
+    private final Set<String> toRead = new TreeSet<>();
+
+    // What is under way.
+    private long stamp;
+    private final Map<String, Effect.Request> pending = new HashMap<>();
+    private final Map<String, Long> sentAt = new HashMap<>();
+    private final Map<String, Trouble> troubles = new HashMap<>();
+    private Role role = Role.FOLLOWING;
+    private String listingFor;
+    private String listedFor;
+    private Claim attempt;
+    private Instant lastAcquireTime = Instant.EPOCH;
+    private Win win;
+    private String trueSentOn;
+    private String partingReason;
+    private long partedAt = NEVER;
+    private long unreadySince;
+    private long steppedDownAt = NEVER;
+    private boolean othersBecameReady = true;
+    private long standBackUntil;
+    private long stopAt = NEVER;
+    private boolean ended;
+    private Status published;
+
+    /**
+     * @param config settings, whose rules hold
+     * @param random jitter for retries
+     * @param now the monotonic clock, in nanoseconds from any origin that keeps it non-negative
+     */
+    Elector(Config config, RandomGenerator random, long now) {
+        this.config = config;
+        this.random = random;
+        this.leaseDuration = config.leaseDuration().toNanos();
+        this.renewDeadline = config.renewDeadline().toNanos();
+        this.retryPeriod = config.retryPeriod().toNanos();
+        this.renewalInterval = retryPeriod;
+        this.leaseHeardAt = now;
+    }
+
+    /**
+     * Takes in one event and returns what to do about it, in this order.
+     *
+     * @param now the monotonic clock in nanoseconds; never less than before
+     * @param wall the wall clock, which is written into the Lease for people to read and decides nothing
+     */
+    List<Effect> on(Event event, long now, Instant wall) {
+        this.now = now;
+        this.wall = wall;
+        effects = new ArrayList<>();
+        if (!ended) {
+            note(event);
+            Role before;
+            do {
+                before = role;
+                wakeAt = NEVER;
+                decide();
+            } while (role != before && !ended);
+            publish();
+        }
+        return effects;
+    }
+
+    /** When {@link Event.Tick} is wanted next, in the nanoseconds of {@link #on}; {@link Long#MAX_VALUE} for never. */
+    long wakeAt() {
+        return ended ? NEVER : wakeAt;
+    }
+
+    /** What this elector is doing at the moment. */
+    Role role() {
+        return role;
+    }
+
+    // --- What an event tells -----------------------------------------------------------------------------------------
+
+    private void note(Event event) {
+        switch (event) {
+            case Event.LeaseSeen seen -> {
+                hear();
+                noteLease(seen.lease(), seen.lease().version());
+            }
+            case Event.LeaseLeft left -> {
+                hear();
+                noteLease(null, left.version());
+            }
+            case Event.PodsSeen seen -> notePods(seen.pods(), seen.version());
+            case Event.PodSeen seen -> notePod(seen.pod());
+            case Event.PodLeft left -> notePodLeft(left.name(), left.version());
+            case Event.Replied replied -> noteReply(replied.request(), replied.reply());
+            case Event.Stop stop -> stopAt = Math.min(stopAt, now);
+            case Event.Tick tick -> { }
+        }
+    }
+
+    private void hear() {
+        leaseHeardAt = now;
+        unheardSince = NEVER;
+    }
+
+    /** Only a change of the Lease restarts the expiry timer, on the own monotonic clock: remote timestamps are never compared with it. */
+    private void noteLease(Lease seen, String version) {
+        if (leaseKnown && !Versions.newer(version, leaseVersion)) {
+            return;
+        }
+        boolean wasFree = leaseKnown && !isHeld();
+        if (isHeld()) {
+            lastHolder = lease.holder();
+            if (seen != null && seen.holder().equals(lease.holder())) {
+                renewalInterval = Math.clamp(now - leaseChangedAt, retryPeriod, Math.max(retryPeriod, recordedDuration() / 5));
+            }
+        }
+        leaseKnown = true;
+        lease = seen;
+        leaseVersion = version;
+        if (isHeld() || !wasFree) {
+            leaseChangedAt = now;
+        }
+    }
+
+    private void notePods(List<Pod> seen, String version) {
+        Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
+        pods.values().removeIf(r -> !names.contains(r.pod().name()) && !Versions.newer(r.pod().version(), version));
+        seen.forEach(this::notePod);
+        groupKnown = true;
+    }
+
+    private void notePod(Pod seen) {
+        Reading known = pods.get(seen.name());
+        if (known != null && !Versions.newer(seen.version(), known.pod().version())) {
+            return;
+        }
+        boolean becameReady = seen.ready() && (known == null || !known.pod().ready());
+        if (isSelf(seen.name())) {
+            unreadySince = known == null || known.pod().ready() ? now : unreadySince;
+        } else if (becameReady) {
+            othersBecameReady = true;
+        }
+        pods.put(seen.name(), new Reading(seen, ++stamp));
+    }
+
+    /** The watch cannot tell a deleted pod from one that lost its key: whoever needs to know asks by name. */
+    private void notePodLeft(String name, String version) {
+        Reading known = pods.get(name);
+        if (known != null && Versions.newer(known.pod().version(), version)) {
+            return;
+        }
+        boolean healable = role == Role.LEADING && known != null && known.pod().isAlive();
+        if (isSelf(name) || healable || pending.containsKey(name)) {
+            toRead.add(name);
+        }
+        pods.remove(name);
+    }
+
+    private void noteReply(Effect.Request request, Reply reply) {
+        String target = target(request);
+        long sent = sentAt.get(target);
+        pending.remove(target);
+        noteTrouble(target, request, reply);
+        switch (request) {
+            case Effect.GetLease get -> noteLeaseReply(get, reply, sent);
+            case Effect.CreateLease create -> noteLeaseReply(create, reply, sent);
+            case Effect.PutLease put -> noteLeaseReply(put, reply, sent);
+            case Effect.ListPods list -> {
+                if (reply instanceof Reply.PodsAre all) {
+                    notePods(all.pods(), all.version());
+                    listedFor = listingFor;
+                }
+            }
+            case Effect.GetPod get -> noteRead(get, reply);
+            case Effect.PatchPod patch -> notePatched(patch, reply);
+        }
+    }
+
+    /**
+     * Retries to one object back off from 50 ms to retry-period. A first conflict is no failure, only news; and what a read brings does not
+     * end the trouble of a write.
+     */
+    private void noteTrouble(String target, Effect.Request request, Reply reply) {
+        Trouble trouble = troubles.computeIfAbsent(target, t -> new Trouble());
+        boolean failed = reply instanceof Reply.Failed;
+        if (!failed && !(reply instanceof Reply.Conflict)) {
+            if (trouble.request == null || trouble.request == request.getClass() || now > trouble.notBefore + 2 * retryPeriod) {
+                troubles.remove(target);
+            }
+            return;
+        }
+        int doublings = Math.min(trouble.failures++, 10) - (failed ? 0 : 1);
+        long pause = doublings < 0 ? 0 : Math.min(retryPeriod, FIRST_RETRY << doublings);
+        pause += (long) (pause * 0.2 * random.nextDouble());
+        trouble.notBefore = now + Math.max(pause, reply instanceof Reply.Failed f ? f.pauseNanos() : 0);
+        trouble.answer = reply instanceof Reply.Failed f ? f.why() : "conflict";
+        trouble.request = request.getClass();
+    }
+
+    private void noteLeaseReply(Effect.Request request, Reply reply, long sent) {
+        switch (reply) {
+            case Reply.LeaseIs is -> {
+                leaseInDoubt = false;
+                if (Versions.newer(is.lease().version(), leaseVersion)) {
+                    unheardSince = Math.min(unheardSince, now);
+                }
+                noteLease(is.lease(), is.lease().version());
+                if (request instanceof Effect.PutLease put && !is.created()) {
+                    noteWritten(put, is.lease().version(), sent);
+                }
+            }
+            case Reply.Missing missing -> {
+                leaseInDoubt = false;
+                if (lease != null || !leaseKnown) {
+                    leaseKnown = false;
+                    noteLease(null, leaseVersion);
+                }
+            }
+            case Reply.NotSent notSent -> { }
+            default -> leaseInDoubt = true;
+        }
+    }
+
+    /** A PUT on the version and uid that were read succeeded; a PUT that created the Lease (201) never comes here. */
+    private void noteWritten(Effect.PutLease put, String version, long sent) {
+        Claim claim = put.lease().claim();
+        if (claim == null) {
+            return;
+        }
+        if (claim.equals(attempt)) {
+            attempt = null;
+            win = new Win(claim, version, lastHolder, now);
+            become(Role.LEADING);
+        }
+        if (win != null && claim.equals(win.claim)) {
+            win.coveredBefore = put.stamp();
+            win.renewedAt = sent;
+        }
+    }
+
+    private void noteRead(Effect.GetPod get, Reply reply) {
+        boolean self = isSelf(get.name());
+        switch (reply) {
+            case Reply.PodIs is -> {
+                toRead.remove(get.name());
+                if (get.suspectUid() != null && (!is.pod().uid().equals(get.suspectUid()) || is.pod().finished())) {
+                    noteGone(get.suspectUid());
+                }
+                if (self && uid == null) {
+                    uid = is.pod().uid();
+                }
+                if (self && !uid.equals(is.pod().uid())) {
+                    end(0, "the own pod " + get.name() + " was replaced by another of the same name");
+                    return;
+                }
+                notePod(is.pod());
+            }
+            case Reply.Missing missing -> {
+                toRead.remove(get.name());
+                pods.remove(get.name());
+                if (get.suspectUid() != null) {
+                    noteGone(get.suspectUid());
+                }
+                if (self) {
+                    end(uid == null ? 1 : 0, uid == null
+                            ? "--pod-name: pod " + get.name() + " does not exist in namespace " + config.namespace()
+                            : "the own pod " + get.name() + " was deleted");
+                }
+            }
+            default -> { }
+        }
+    }
+
+    private void noteGone(String suspectUid) {
+        goneUid = suspectUid;
+        goneAt = now;
+    }
+
+    private void notePatched(Effect.PatchPod patch, Reply reply) {
+        switch (reply) {
+            case Reply.PodIs is -> notePod(is.pod());
+            case Reply.NotSent notSent -> { }
+            default -> toRead.add(patch.name());
+        }
+    }
+
+    // --- The rules ---------------------------------------------------------------------------------------------------
+
+    private void decide() {
+        if (due(stopAt == NEVER ? NEVER : stopAt + EXIT_LIMIT)) {
+            end(0, "stopped at the time limit, the hand-over unfinished");
+            return;
+        }
+        distrustSilence();
+        readAgain();
+        switch (role) {
+            case FOLLOWING -> follow();
+            case TAKING -> take();
+            case LEADING -> lead();
+            case PARTING -> part();
+        }
+    }
+
+    private boolean toldToGo() {
+        Pod own = own();
+        return stopAt != NEVER || own != null && !own.isAlive();
+    }
+
+    private void become(Role next) {
+        role = next;
+        listedFor = null;
+        if (next != Role.PARTING) {
+            partedAt = NEVER;
+        }
+    }
+
+    /** Two renewal intervals without an event: perhaps nobody renews, perhaps the watch is half-open. Ask once, then every retry-period. */
+    private void distrustSilence() {
+        if (role != Role.LEADING && due(leaseHeardAt + 2 * renewalInterval) && due(sentAt.getOrDefault(LEASE, 0L) + retryPeriod)) {
+            askLease();
+        }
+        if (unheardSince != NEVER && due(unheardSince + 2 * renewalInterval)) {
+            unheardSince = NEVER;
+            effects.add(new Effect.Rewatch());
+        }
+    }
+
+    private void readAgain() {
+        if (own() == null) {
+            toRead.add(config.pod());
+        }
+        for (String name : List.copyOf(toRead)) {
+            askPod(name, null);
+        }
+    }
+
+    /**
+     * Sees to it that the own pod has all three keys: a LIST by the leadership key then misses nobody who could ever write {@code true}.
+     * Writes only what is missing, so that a label which is on stays on; wrong values are left to the leader.
+     */
+    private boolean register() {
+        Pod own = own();
+        if (own == null || toRead.contains(own.name())) {
+            return false;
+        }
+        if (!own.hasAllKeys() && own.isAlive()) {
+            patch(own, own.leadership() == null ? "false" : null, own.participation() == null ? "true" : null,
+                    own.epoch() == null ? NO_EPOCH : null);
+        }
+        return own.hasAllKeys();
+    }
+
+    private void follow() {
+        if (toldToGo()) {
+            startParting("stopping");
+            return;
+        }
+        boolean registered = register();
+        if (!leaseKnown || leaseInDoubt) {
+            askLease();
+            return;
+        }
+        suspectHolder();
+        if (registered && mayTake()) {
+            become(Role.TAKING);
+        } else if (own() != null && own().isLabelled() && !isHeld() && due(leaseChangedAt + leaseDuration)) {
+            startParting("nobody leads");
+        }
+    }
+
+    /** Whether the Lease is free and, by rank, it is this pod's turn; or it names this very pod: the container was restarted. */
+    private boolean mayTake() {
+        Pod own = own();
+        if (own == null || !own.hasAllKeys() || !own.isAlive() || !groupKnown || !due(standBackUntil)) {
+            return false;
+        }
+        return isHeldBySelf() || due(freeAt() + patience(own));
+    }
+
+    /** When the Lease became, or will become, free: nobody holds it, its holder is gone, or it was not renewed for its recorded duration. */
+    private long freeAt() {
+        if (!isHeld()) {
+            return leaseChangedAt;
+        }
+        if (lease.claim() != null && lease.claim().uid().equals(goneUid)) {
+            return goneAt;
+        }
+        return leaseChangedAt + recordedDuration();
+    }
+
+    /** Mixed settings work because the holder's duration counts; null or over an hour is somebody's edit, and must not end the election. */
+    private long recordedDuration() {
+        Integer seconds = lease == null ? null : lease.durationSeconds();
+        return seconds == null || seconds > LONGEST_DURATION_SECONDS ? leaseDuration : TimeUnit.SECONDS.toNanos(seconds);
+    }
+
+    /** How long this pod leaves a free Lease to those before it: Ready first, then the newest, and the last holder after everybody. */
+    private long patience(Pod own) {
+        List<Pod> others = others().filter(p -> p.isAlive()).toList();
+        String last = lastHolder();
+        boolean wasLast = own.name().equals(last);
+        long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
+        boolean another = !own.ready() && others.stream().anyMatch(Pod::ready);
+        return Math.min(before * RANK_STEP, retryPeriod) + (wasLast || another ? retryPeriod : 0);
+    }
+
+    private static final Comparator<Pod> RANKING =
+            Comparator.comparing(Pod::ready).reversed().thenComparing(Pod::created, Comparator.reverseOrder()).thenComparing(Pod::name);
+
+    private String lastHolder() {
+        if (isHeld()) {
+            return lease.holder();
+        }
+        return !lastHolder.isEmpty() ? lastHolder
+                : pods.values().stream().map(Reading::pod).filter(Pod::isLabelled).map(Pod::name).findFirst().orElse("");
+    }
+
+    /**
+     * A holder whose pod was deleted, replaced or has finished need not be waited for. A watch may be ahead or behind, so it only raises the
+     * suspicion; a GET that is sent after the claim was seen decides, for good: a uid never comes back. The PUT on the version that made the
+     * claim does the rest.
+     */
+    private void suspectHolder() {
+        Claim holder = isHeld() ? lease.claim() : null;
+        if (holder == null || !groupKnown || holder.uid().equals(uid) || holder.uid().equals(goneUid)) {
+            return;
+        }
+        Reading known = pods.get(holder.pod());
+        if (known == null || !known.pod().uid().equals(holder.uid()) || known.pod().finished()) {
+            askPod(holder.pod(), holder.uid());
+        }
+    }
+
+    /** Read, win: the Lease's version first, then the group, then the PUT on that version. */
+    private void take() {
+        if (pending.containsKey(LEASE) || pending.containsKey(GROUP)) {
+            return;
+        }
+        if (leaseInDoubt || toldToGo() || !mayTake()) {
+            become(Role.FOLLOWING);
+        } else if (lease == null) {
+            ask(LEASE, new Effect.CreateLease(stamp + 1));
+        } else if (!lease.version().equals(listedFor)) {
+            if (ask(GROUP, new Effect.ListPods(stamp + 1))) {
+                listingFor = lease.version();
+            }
+        } else {
+            Claim claim = new Claim(config.pod(), uid, nextAcquireTime());
+            if (putLease(lease.heldBy(claim, config.leaseDuration().toSeconds()))) {
+                attempt = claim;
+            }
+        }
+    }
+
+    /** No two wins of one process share an acquireTime, even if the wall clock steps back between them. */
+    private Instant nextAcquireTime() {
+        Instant time = wall.truncatedTo(ChronoUnit.MICROS);
+        lastAcquireTime = time.isAfter(lastAcquireTime) ? time : lastAcquireTime.plus(1, ChronoUnit.MICROS);
+        return lastAcquireTime;
+    }
+
+    private void lead() {
+        if (!isWon()) {
+            stopLeading("the Lease " + (isHeld() ? "was taken by " + lease.holder() : "was emptied or deleted"));
+            become(Role.FOLLOWING);
+            return;
+        }
+        if (stopAt != NEVER || toldToGo() && !keepsLeaseUntilStopped()) {
+            startParting("stopping");
+            return;
+        }
+        if (shouldStepDown()) {
+            steppedDownAt = now;
+            othersBecameReady = false;
+            startParting(UNREADY);
+            return;
+        }
+        boolean covered = label();
+        if (leaseInDoubt) {
+            askLease();
+        } else if (!covered || due(win.renewedAt + retryPeriod)) {
+            putLease(lease.heldBy(win.claim, config.leaseDuration().toSeconds()));
+        }
+        due(win.renewedAt + renewDeadline);
+        giveBackWhatIsOfNoUse();
+    }
+
+    /** With after-exit, a pod that is told to go takes its label off at once, but nobody else may lead before its application has exited. */
+    private boolean keepsLeaseUntilStopped() {
+        return config.handover() == Handover.AFTER_EXIT && own() != null && own().terminating() && !own().finished();
+    }
+
+    /**
+     * A leader that is not Ready serves nobody, so it makes room if somebody else is Ready: not more often than once per lease-duration,
+     * and not again for the same one, who may have a dead sidecar.
+     */
+    private boolean shouldStepDown() {
+        Pod own = own();
+        return !config.unreadyGrace().isZero() && config.handover() == Handover.EARLY && own != null && !own.ready() && othersBecameReady
+                && others().anyMatch(p -> p.isAlive() && p.ready())
+                && due(unreadySince + config.unreadyGrace().toNanos()) && due(steppedDownAt == NEVER ? 0 : steppedDownAt + leaseDuration);
+    }
+
+    /** Whether the Lease is still that of this win: the same holder, claim and acquireTime, not merely no other's. */
+    private boolean isWon() {
+        return isHeld() && win.claim.equals(lease.claim());
+    }
+
+    /**
+     * Write: fence everybody else, the one that is labelled last, then label the own pod; and the same again whenever an event shows that
+     * something is not as it should be. Nobody is promoted over an unfenced pod. Returns false if a write waits for a renewal.
+     */
+    private boolean label() {
+        boolean covered = true;
+        List<Reading> unfenced = otherReadings().filter(r -> !isFenced(r.pod())).toList();
+        boolean onlyLabelled = unfenced.stream().allMatch(r -> r.pod().isLabelled());
+        for (Reading reading : unfenced) {
+            if (onlyLabelled || !reading.pod().isLabelled()) {
+                covered &= write(reading, "false");
+            }
+        }
+        if (keepsLeaseUntilStopped()) {
+            if (mayBeLabelled()) {
+                fenceSelf();
+            }
+        } else if (register() && unfenced.isEmpty()) {
+            covered &= labelSelf();
+        }
+        return covered;
+    }
+
+    private boolean labelSelf() {
+        Reading own = pods.get(config.pod());
+        Pod pod = own.pod();
+        if (pod.isLabelled() && "true".equals(pod.participation()) && win.epoch.equals(pod.epoch())) {
+            win.unlabelledSince = NEVER;
+            announceWin();
+            return true;
+        }
+        win.unlabelledSince = pod.isLabelled() ? NEVER : Math.min(win.unlabelledSince, now);
+        return write(own, "true");
+    }
+
+    private boolean isFenced(Pod pod) {
+        return pod.finished() ? !pod.isLabelled()
+                : "false".equals(pod.leadership()) && "true".equals(pod.participation()) && win.epoch.equals(pod.epoch());
+    }
+
+    /**
+     * A leader's pod write, under the rule that keeps every pod but one from being labelled: it rests on a reading older than the latest
+     * successful write of the Lease. Returns false if the Lease has to be renewed first.
+     */
+    private boolean write(Reading reading, String leadership) {
+        if (toRead.contains(reading.pod().name()) || pending.containsKey(reading.pod().name())) {
+            return true;
+        }
+        if (reading.stamp() >= win.coveredBefore) {
+            return false;
+        }
+        if (patch(reading.pod(), leadership, "true", win.epoch) && "true".equals(leadership)) {
+            trueSentOn = reading.pod().version();
+        }
+        return true;
+    }
+
+    /** A leader that could not be labelled for a lease-duration only keeps others from trying. */
+    private void giveBackWhatIsOfNoUse() {
+        if (keepsLeaseUntilStopped() || win.unlabelledSince == NEVER || !due(win.unlabelledSince + leaseDuration)) {
+            return;
+        }
+        String obstacle = troubles.entrySet().stream().filter(t -> t.getValue().answer != null)
+                .map(t -> t.getKey() + ": " + t.getValue().answer).collect(Collectors.joining("; "));
+        log(true, "gave the lease back: not labelled within lease-duration, because of " + (obstacle.isEmpty() ? "no answer" : obstacle));
+        standBackUntil = now + leaseDuration;
+        startParting("giving back");
+    }
+
+    // --- Parting -----------------------------------------------------------------------------------------------------
+
+    private void startParting(String reason) {
+        partingReason = reason;
+        stopLeading(reason);
+        become(Role.PARTING);
+    }
+
+    /** Offers the Lease, sees the label move to the next leader or takes it off, and is done. */
+    private void part() {
+        if (partingReason.equals(UNREADY) && mayBeLabelled()) {
+            fenceSelf();
+        } else if (leaseInDoubt) {
+            askLease();
+        } else if (isHeldBySelf()) {
+            putLease(lease.released());
+        } else if (!pending.containsKey(LEASE)) {
+            partedAt = Math.min(partedAt, now);
+            if (!mayBeLabelled()) {
+                finishParting();
+            } else if (!fenceIsDue()) {
+                fenceSelf();
+            }
+        }
+    }
+
+    /** Whether the own pod is labelled, or a {@code true} of this process could still arrive: it rests on a version that is still there. */
+    private boolean mayBeLabelled() {
+        Pod own = own();
+        return own == null || own.isLabelled() || own.version().equals(trueSentOn);
+    }
+
+    /** Whether a successor is about to take the label: then it moves, instead of being dropped. */
+    private boolean fenceIsDue() {
+        if (!toldToGo() || stopAt != NEVER && due(stopAt + FENCE_LIMIT)) {
+            return false;
+        }
+        if (isHeld()) {
+            return lease.claim() != null && !due(leaseChangedAt + recordedDuration());
+        }
+        return others().anyMatch(Pod::isAlive) && !due(partedAt + SUCCESSOR_LIMIT);
+    }
+
+    /** Takes the own label off and changes the annotation, so that the pod's version rises and a late {@code true} is refused as well. */
+    private void fenceSelf() {
+        Pod own = own();
+        if (own != null && !toRead.contains(own.name())) {
+            patch(own, "false", null, NO_EPOCH + "@" + own.version());
+        }
+    }
+
+    private void finishParting() {
+        if (stopAt != NEVER) {
+            end(0, "stopped");
+        } else if (own() != null && own().finished()) {
+            end(0, "the own pod " + config.pod() + " has finished");
+        } else if (!toldToGo()) {
+            become(Role.FOLLOWING);
+        }
+    }
+
+    private void end(int code, String why) {
+        stopLeading(why);
+        ended = true;
+        effects.add(new Effect.Exit(code, why));
+    }
+
+    // --- Requests ----------------------------------------------------------------------------------------------------
+
+    private boolean askLease() {
+        return ask(LEASE, new Effect.GetLease(stamp + 1));
+    }
+
+    private boolean putLease(Lease next) {
+        return ask(LEASE, new Effect.PutLease(stamp + 1, next, now + retryPeriod));
+    }
+
+    private boolean askPod(String name, String suspectUid) {
+        return ask(name, new Effect.GetPod(stamp + 1, name, suspectUid));
+    }
+
+    private boolean patch(Pod pod, String leadership, String participation, String epoch) {
+        return ask(pod.name(),
+                new Effect.PatchPod(stamp + 1, pod.name(), pod.version(), leadership, participation, epoch, now + retryPeriod));
+    }
+
+    /** Sends a request unless one to the same object is under way or has failed just now; says whether it did. */
+    private boolean ask(String target, Effect.Request request) {
+        Trouble trouble = troubles.get(target);
+        if (pending.containsKey(target) || trouble != null && !due(trouble.notBefore)) {
+            return false;
+        }
+        stamp = request.stamp();
+        pending.put(target, request);
+        sentAt.put(target, now);
+        effects.add(request);
+        return true;
+    }
+
+    private static String target(Effect.Request request) {
+        return switch (request) {
+            case Effect.GetLease get -> LEASE;
+            case Effect.CreateLease create -> LEASE;
+            case Effect.PutLease put -> LEASE;
+            case Effect.ListPods list -> GROUP;
+            case Effect.GetPod get -> get.name();
+            case Effect.PatchPod patch -> patch.name();
+        };
+    }
+
+    /** Whether the time has come; if not, the elector wants to be woken then. */
+    private boolean due(long time) {
+        if (now >= time) {
+            return true;
+        }
+        wakeAt = Math.min(wakeAt, time);
+        return false;
+    }
+
+    // --- What is known -----------------------------------------------------------------------------------------------
+
+    private boolean isSelf(String name) {
+        return name.equals(config.pod());
+    }
+
+    /** The own pod as last read; null while it is unknown, or while the watch shows another pod under its name. */
+    private Pod own() {
+        Reading own = pods.get(config.pod());
+        return own == null || !own.pod().uid().equals(uid) ? null : own.pod();
+    }
+
+    private boolean isHeld() {
+        return lease != null && lease.isHeld();
+    }
+
+    /** Whether the Lease names this pod: not only its name, which a successor in a StatefulSet shares, but its uid. */
+    private boolean isHeldBySelf() {
+        return isHeld() && lease.claim() != null && isSelf(lease.claim().pod()) && lease.claim().uid().equals(uid);
+    }
+
+    private Stream<Pod> others() {
+        return otherReadings().map(Reading::pod);
+    }
+
+    private Stream<Reading> otherReadings() {
+        return pods.values().stream().filter(r -> !isSelf(r.pod().name()) && isOurs(r.pod()));
+    }
+
+    /** Two elections may share a leadership label of somebody's choice; one that begins with the election's name is ours alone. */
+    private boolean isOurs(Pod pod) {
+        return pod.participation() != null || pod.epoch() != null || win != null && pod.name().equals(win.previous)
+                || config.leadershipLabel().startsWith(config.election() + "/") && pod.leadership() != null;
+    }
+
+    // --- Reporting ---------------------------------------------------------------------------------------------------
+
+    private void announceWin() {
+        if (!win.announced) {
+            win.announced = true;
+            log(false, "became leader epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - win.wonAt) + "ms previous="
+                    + (win.previous.isEmpty() ? "none" : win.previous));
+            effects.add(new Effect.Announce(leaseUid(), config.pod() + " became leader"));
+        }
+    }
+
+    private void stopLeading(String reason) {
+        if (win != null) {
+            log(false, "stopped leading epoch=" + win.epoch + " reason=\"" + reason + "\"");
+            if (win.announced) {
+                effects.add(new Effect.Announce(leaseUid(), config.pod() + " stopped leading"));
+            }
+            win = null;
+        }
+    }
+
+    private String leaseUid() {
+        return lease == null ? null : lease.uid();
+    }
+
+    private void log(boolean warning, String line) {
+        effects.add(new Effect.Log(warning, line));
+    }
+
+    private void publish() {
+        boolean leading = role == Role.LEADING && win.announced && now < win.renewedAt + renewDeadline;
+        Pod own = own();
+        boolean registered = published != null && published.registered() || own != null && own.hasAllKeys();
+        Status status = new Status(isHeld() ? lease.holder() : "", config.pod(), leading, leading ? win.epoch : NO_EPOCH,
+                pods.values().stream().map(Reading::pod).filter(this::isOurs).map(Pod::name).toList(), registered);
+        if (!status.equals(published)) {
+            published = status;
+            effects.add(new Effect.Publish(status));
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The sidecar: one thread that drives the elector, and workers that carry out what it asks for
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The life of one sidecar: events go through one queue to one elector, on one thread. */
+final class Sidecar {
+
+    private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
+
+    private final Config config;
+    private final Kubernetes kubernetes;
+    private final LinkedBlockingQueue<Event> events = new LinkedBlockingQueue<>();
+    private final long origin = System.nanoTime();
+    private volatile Status status;
+
+    /** Does nothing yet; {@link #run} starts it. */
+    Sidecar(Config config, Kubernetes kubernetes) {
+        this.config = config;
+        this.kubernetes = kubernetes;
+    }
+
+    /** Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. */
+    int run() {
+        LOG.info("started {}", config.summary());
+        Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
+        try (ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor(); kubernetes) {
+            kubernetes.watch(events::add);
+            Event event = new Event.Tick();
+            while (true) {
+                for (Effect effect : elector.on(event, now(), Instant.now())) {
+                    if (effect instanceof Effect.Exit exit) {
+                        LOG.info("exit code={} reason=\"{}\"", exit.code(), exit.why());
+                        return exit.code();
+                    }
+                    perform(effect, workers);
+                }
+                event = nextEvent(elector.wakeAt());
+            }
+        }
+    }
+
+    /** Asks the sidecar to hand over and end; safe from any thread. */
+    void stop() {
+        events.add(new Event.Stop());
+    }
+
+    /** The latest state, null before the first; safe from any thread. */
+    Status status() {
+        return status;
+    }
+
+    private void perform(Effect effect, ExecutorService workers) {
+        switch (effect) {
+            case Effect.Request request -> workers.execute(() -> events.add(new Event.Replied(request, send(request))));
+            case Effect.Publish publish -> status = publish.status();
+            case Effect.Announce announce -> workers.execute(() -> kubernetes.announce(announce));
+            case Effect.Log log when log.warning() -> LOG.warn(log.line());
+            case Effect.Log log -> LOG.info(log.line());
+            case Effect.Rewatch rewatch -> kubernetes.rewatch();
+            case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
+        }
+    }
+
+    /** A write whose time has passed while this process was frozen or starved is not sent at all. It would be refused anyway. */
+    private Reply send(Effect.Request request) {
+        boolean late = switch (request) {
+            case Effect.PutLease put -> now() > put.notAfter();
+            case Effect.PatchPod patch -> now() > patch.notAfter();
+            default -> false;
+        };
+        return late ? new Reply.NotSent() : kubernetes.send(request);
+    }
+
+    private Event nextEvent(long wakeAt) {
+        try {
+            Event event = wakeAt == Long.MAX_VALUE ? events.take() : events.poll(wakeAt - now(), TimeUnit.NANOSECONDS);
+            return event != null ? event : new Event.Tick();
+        } catch (InterruptedException interrupted) {
+            return new Event.Stop();
+        }
+    }
+
+    private long now() {
+        return System.nanoTime() - origin;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Kubernetes: the only place that knows the API client
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Requests and watches of one sidecar. Every call ends within {@link Config#callTimeout}; nothing here decides anything. */
+final class Kubernetes implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
+    private static final String COMPONENT = "leader-labeler";
+    /** A watch is begun anew this often, as client-go's reflector does. */
+    private static final int WATCH_SECONDS = 300;
+
+    private final Config config;
+    private final ApiClient client;
+    private final CoordinationV1Api leases;
+    private final CoreV1Api core;
+    private final OkHttpClient watching;
+    private final LegacyEventBroadcaster broadcaster;
+    private final EventRecorder recorder;
+    private final Map<String, Long> complaints = new ConcurrentHashMap<>();
+    private final List<Thread> watchers = new ArrayList<>();
+    private final Set<Call> open = ConcurrentHashMap.newKeySet();
+    private volatile boolean closed;
+
+    private Kubernetes(Config config, ApiClient client) {
+        OkHttpClient http = client.getHttpClient();
+        this.config = config;
+        this.client = client.setHttpClient(http.newBuilder().callTimeout(config.callTimeout()).build());
+        this.watching = http.newBuilder().readTimeout(Duration.ofSeconds(2 * WATCH_SECONDS)).build();
+        this.leases = new CoordinationV1Api(client);
+        this.core = new CoreV1Api(client);
+        this.broadcaster = new LegacyEventBroadcaster(core);
+        this.recorder = broadcaster.newRecorder(new V1EventSource().component(COMPONENT).host(config.pod()));
+        broadcaster.startRecording();
+    }
+
+    /** A client by KUBECONFIG, the home folder's kubeconfig or the pod's service account; IOException with one line if there is none. */
+    static Kubernetes connect(Config config) throws IOException {
+        if (Surroundings.kubeconfig().isEmpty() && !Surroundings.inCluster()) {
+            throw new IOException("no kubeconfig: set KUBECONFIG to a file that exists, or run in a pod with a service account");
+        }
+        // The ping finds a dead connection, on which OkHttp would otherwise send one call after the other.
+        return new Kubernetes(config, ClientBuilder.standard().setPingInterval(config.renewDeadline().dividedBy(3)).build());
+    }
+
+    // --- Requests ----------------------------------------------------------------------------------------------------
+
+    /** Carries out one request and says what became of it; never throws. */
+    Reply send(Effect.Request request) {
+        try {
+            return switch (request) {
+                case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), config.namespace()).executeWithHttpInfo());
+                case Effect.CreateLease create ->
+                        leaseIs(leases.createNamespacedLease(config.namespace(), unheld()).executeWithHttpInfo());
+                case Effect.PutLease put -> leaseIs(leases.replaceNamespacedLease(config.leaseName(), config.namespace(), encode(put.lease()))
+                        .executeWithHttpInfo());
+                case Effect.ListPods list -> podsAre(core.listNamespacedPod(config.namespace()).labelSelector(config.leadershipLabel()).execute());
+                case Effect.GetPod get -> new Reply.PodIs(decode(core.readNamespacedPod(get.name(), config.namespace()).execute()));
+                case Effect.PatchPod patch -> new Reply.PodIs(decode(patch(patch)));
+            };
+        } catch (ApiException refused) {
+            return refusal(request, refused);
+        } catch (RuntimeException broken) {
+            return failure("unreadable answer: " + broken.getMessage(), 0);
+        }
+    }
+
+    private V1Pod patch(Effect.PatchPod patch) throws ApiException {
+        Map<String, String> labels = new LinkedHashMap<>();
+        putIfSet(labels, config.leadershipLabel(), patch.leadership());
+        putIfSet(labels, config.participationLabel(), patch.participation());
+        Map<String, String> annotations = new LinkedHashMap<>();
+        putIfSet(annotations, config.epochAnnotation(), patch.epoch());
+        String body = JSON.serialize(Map.of("metadata",
+                Map.of("resourceVersion", patch.version(), "labels", labels, "annotations", annotations)));
+        return PatchUtils.patch(V1Pod.class,
+                () -> core.patchNamespacedPod(patch.name(), config.namespace(), new V1Patch(body)).buildCall(null),
+                V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client);
+    }
+
+    private static void putIfSet(Map<String, String> map, String key, String value) {
+        if (value != null) {
+            map.put(key, value);
+        }
+    }
+
+    /** 404 and 409 tell the elector something; everything else leaves open whether a write was or will be executed. */
+    private Reply refusal(Effect.Request request, ApiException refused) {
+        boolean creating = request instanceof Effect.CreateLease;
+        if (refused.getCode() == 404 && !creating) {
+            return new Reply.Missing();
+        }
+        if (refused.getCode() == 409) {
+            return new Reply.Conflict();
+        }
+        String answer = describe(refused);
+        if (refused.getCode() == 403) {
+            complain("a permission is missing: " + answer + "\nApply this, and the sidecar goes on by itself:\n" + Surroundings.role(config));
+        }
+        return failure(answer, retryAfter(refused));
+    }
+
+    private Reply failure(String why, long pauseNanos) {
+        complain("the API server does not answer as it should, still trying: " + why);
+        return new Reply.Failed(why, pauseNanos);
+    }
+
+    private static String describe(ApiException refused) {
+        if (refused.getCode() == 0) {
+            Throwable cause = refused.getCause() == null ? refused : refused.getCause();
+            return cause.toString();
+        }
+        String body = refused.getResponseBody() == null ? "" : refused.getResponseBody().strip();
+        Matcher message = STATUS_MESSAGE.matcher(body);
+        return refused.getCode() + " " + (message.find() ? message.group(1).replace("\\\"", "\"") : body.lines().findFirst().orElse(""));
+    }
+
+    private static final Pattern STATUS_MESSAGE = Pattern.compile("\"message\":\"((?:[^\"\\\\]|\\\\.)*)\"");
+
+    private static long retryAfter(ApiException refused) {
+        Map<String, List<String>> headers = refused.getResponseHeaders();
+        return headers == null ? 0 : headers.entrySet().stream()
+                .filter(h -> "retry-after".equalsIgnoreCase(h.getKey())).flatMap(h -> h.getValue().stream())
+                .filter(value -> value.matches("\\d{1,4}")).mapToLong(value -> TimeUnit.SECONDS.toNanos(Long.parseLong(value)))
+                .findFirst().orElse(0);
+    }
+
+    /** Warns, but not more often than once a minute about the same thing. */
+    private void complain(String text) {
+        long now = System.nanoTime();
+        Long last = complaints.get(text);
+        if (closed) {
+            return;
+        }
+        if (last == null || now - last > TimeUnit.MINUTES.toNanos(1)) {
+            complaints.put(text, now);
+            LOG.warn(text);
+        }
+    }
+
+    // --- Watches -----------------------------------------------------------------------------------------------------
+
+    private interface Lister {
+        KubernetesListObject list() throws ApiException;
+    }
+
+    private interface Opener {
+        Call open(String version) throws ApiException;
+    }
+
+    /** One collection to watch: how to list it, how to watch it from a version on, and what to make of what comes. */
+    private record Source<T extends KubernetesObject>(String what, TypeToken<Watch.Response<T>> type, Lister lister, Opener opener,
+            BiConsumer<List<? extends KubernetesObject>, String> all, Consumer<T> seen, Consumer<T> left) {}
+
+    /** Begins to report the Lease and the group's pods to {@code sink}, on threads of its own, until {@link #close}. */
+    void watch(Consumer<Event> sink) {
+        String byName = "metadata.name=" + config.leaseName();
+        start(new Source<>("the Lease", new TypeToken<Watch.Response<V1Lease>>() { },
+                () -> leases.listNamespacedLease(config.namespace()).fieldSelector(byName).execute(),
+                version -> leases.listNamespacedLease(config.namespace()).fieldSelector(byName).watch(true).allowWatchBookmarks(true)
+                        .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
+                (all, version) -> sink.accept(all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode((V1Lease) all.get(0)))),
+                lease -> sink.accept(new Event.LeaseSeen(decode(lease))),
+                lease -> sink.accept(new Event.LeaseLeft(lease.getMetadata().getResourceVersion()))));
+        String byKey = config.leadershipLabel();
+        start(new Source<>("the pods", new TypeToken<Watch.Response<V1Pod>>() { },
+                () -> core.listNamespacedPod(config.namespace()).labelSelector(byKey).execute(),
+                version -> core.listNamespacedPod(config.namespace()).labelSelector(byKey).watch(true).allowWatchBookmarks(true)
+                        .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
+                (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(pod -> decode((V1Pod) pod)).toList(), version)),
+                pod -> sink.accept(new Event.PodSeen(decode(pod))),
+                pod -> sink.accept(new Event.PodLeft(pod.getMetadata().getName(), pod.getMetadata().getResourceVersion()))));
+    }
+
+    private void start(Source<?> source) {
+        watchers.add(Thread.ofVirtual().name("watch of " + source.what()).start(() -> keepWatching(source)));
+    }
+
+    /**
+     * Lists, then watches; again from the last version when the server ends the watch, by a new list when anything breaks. A watch that
+     * cannot be had at all thereby becomes a list every retry-period: polling needs no code of its own.
+     */
+    private <T extends KubernetesObject> void keepWatching(Source<T> source) {
+        String version = null;
+        while (!closed) {
+            long begun = System.nanoTime();
+            try {
+                if (version == null) {
+                    KubernetesListObject list = source.lister().list();
+                    version = list.getMetadata().getResourceVersion();
+                    source.all().accept(list.getItems(), version);
+                }
+                version = watchFrom(version, source);
+            } catch (ApiException refused) {
+                version = null;
+                complain(refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead: "
+                        + describe(refused) : "cannot watch " + source.what() + ", trying again: " + describe(refused));
+            } catch (IOException | RuntimeException broken) {
+                version = null;
+            }
+            pause(begun + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random())) - System.nanoTime());
+        }
+    }
+
+    private <T extends KubernetesObject> String watchFrom(String from, Source<T> source) throws ApiException, IOException {
+        String version = from;
+        Call call = watching.newCall(source.opener().open(from).request());
+        open.add(call);
+        try (Watch<T> watch = Watch.createWatch(client, call, source.type().getType())) {
+            for (Watch.Response<T> event : watch) {
+                if (event.object == null) {
+                    return null;
+                }
+                switch (event.type) {
+                    case "ADDED", "MODIFIED" -> source.seen().accept(event.object);
+                    case "DELETED" -> source.left().accept(event.object);
+                    default -> { }
+                }
+                version = event.object.getMetadata().getResourceVersion();
+            }
+            return version;
+        } finally {
+            open.remove(call);
+        }
+    }
+
+    private void pause(long nanos) {
+        try {
+            TimeUnit.NANOSECONDS.sleep(Math.max(0, nanos));
+        } catch (InterruptedException closing) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Gives up the present watches, which deliver nothing, and begins them anew. */
+    void rewatch() {
+        open.forEach(Call::cancel);
+    }
+
+    // --- Kubernetes Events -------------------------------------------------------------------------------------------
+
+    /** Writes a Kubernetes Event on the Lease; without the permission to, nothing happens. Not for the elector's thread: it may wait. */
+    void announce(Effect.Announce announce) {
+        V1ObjectReference lease = new V1ObjectReference().apiVersion("coordination.k8s.io/v1").kind("Lease")
+                .namespace(config.namespace()).name(config.leaseName()).uid(announce.leaseUid());
+        recorder.event(lease, EventType.Normal, "LeaderElection", announce.message());
+    }
+
+    /** Ends watches, calls and threads. */
+    @Override
+    public void close() {
+        closed = true;
+        watchers.forEach(Thread::interrupt);
+        rewatch();
+        client.getHttpClient().dispatcher().cancelAll();
+        client.getHttpClient().dispatcher().executorService().shutdown();
+        client.getHttpClient().connectionPool().evictAll();
+        broadcaster.shutdown();
+    }
+
+    // --- Objects -----------------------------------------------------------------------------------------------------
+
+    private Reply leaseIs(ApiResponse<V1Lease> response) {
+        return new Reply.LeaseIs(decode(response.getData()), response.getStatusCode() == 201);
+    }
+
+    private Reply podsAre(V1PodList list) {
+        return new Reply.PodsAre(list.getItems().stream().map(this::decode).toList(), list.getMetadata().getResourceVersion());
+    }
+
+    private Lease decode(V1Lease lease) {
+        V1ObjectMeta meta = lease.getMetadata();
+        V1LeaseSpec spec = lease.getSpec() == null ? new V1LeaseSpec() : lease.getSpec();
+        Instant acquireTime = spec.getAcquireTime() == null ? null : spec.getAcquireTime().toInstant();
+        return new Lease(meta.getResourceVersion(), meta.getUid(), spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
+                spec.getLeaseDurationSeconds(), acquireTime, spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
+                Claim.parse(value(meta.getAnnotations(), config.claimAnnotation())), lease);
+    }
+
+    /** What other people wrote into the Lease stays: their labels, annotations, owners, and the fields that we do not know. */
+    private V1Lease encode(Lease lease) {
+        V1Lease origin = (V1Lease) lease.origin();
+        V1ObjectMeta meta = origin.getMetadata();
+        V1LeaseSpec spec = origin.getSpec() == null ? new V1LeaseSpec() : origin.getSpec();
+        Map<String, String> annotations = new TreeMap<>(meta.getAnnotations() == null ? Map.of() : meta.getAnnotations());
+        annotations.remove(config.claimAnnotation());
+        putIfSet(annotations, config.claimAnnotation(), lease.claim() == null ? null : lease.claim().toString());
+        return new V1Lease()
+                .metadata(new V1ObjectMeta().name(config.leaseName()).namespace(config.namespace())
+                        .resourceVersion(lease.version()).uid(lease.uid()).annotations(annotations).labels(meta.getLabels())
+                        .ownerReferences(meta.getOwnerReferences()).finalizers(meta.getFinalizers()))
+                .spec(new V1LeaseSpec().holderIdentity(lease.holder()).leaseDurationSeconds(lease.durationSeconds())
+                        .acquireTime(lease.acquireTime() == null ? null : lease.acquireTime().atOffset(ZoneOffset.UTC))
+                        .renewTime(Instant.now().truncatedTo(ChronoUnit.MICROS).atOffset(ZoneOffset.UTC))
+                        .leaseTransitions(lease.transitions()).strategy(spec.getStrategy()).preferredHolder(spec.getPreferredHolder()));
+    }
+
+    /** A Lease that nobody holds: creating one is never winning it. */
+    private V1Lease unheld() {
+        return new V1Lease().metadata(new V1ObjectMeta().name(config.leaseName()).namespace(config.namespace()))
+                .spec(new V1LeaseSpec().holderIdentity("").leaseDurationSeconds(1).leaseTransitions(0));
+    }
+
+    private Pod decode(V1Pod pod) {
+        V1ObjectMeta meta = pod.getMetadata();
+        V1PodStatus status = pod.getStatus() == null ? new V1PodStatus() : pod.getStatus();
+        boolean ready = status.getConditions() != null
+                && status.getConditions().stream().anyMatch(c -> c.getType().equals("Ready") && c.getStatus().equals("True"));
+        return new Pod(meta.getName(), meta.getUid(), meta.getResourceVersion(), value(meta.getLabels(), config.leadershipLabel()),
+                value(meta.getLabels(), config.participationLabel()), value(meta.getAnnotations(), config.epochAnnotation()), ready,
+                meta.getDeletionTimestamp() != null, Set.of("Succeeded", "Failed").contains(String.valueOf(status.getPhase())),
+                meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant());
+    }
+
+    private static String value(Map<String, String> map, String key) {
+        return map == null ? null : map.get(key);
+    }
+}
+
+/** What the process finds around it: environment, service account, kubeconfig; and what it asks of the cluster. */
+final class Surroundings {
+
+    private static final Path SERVICE_ACCOUNT = Path.of("/var/run/secrets/kubernetes.io/serviceaccount");
+
+    private Surroundings() {}
+
+    static boolean inCluster() {
+        return Files.exists(SERVICE_ACCOUNT.resolve("token"));
+    }
+
+    /** The kubeconfig that would be used: KUBECONFIG's, else the home folder's; empty if there is none. */
+    static Optional<Path> kubeconfig() {
+        String named = System.getenv("KUBECONFIG");
+        Path path = named == null || named.isEmpty() ? Path.of(System.getProperty("user.home"), ".kube", "config") : Path.of(named);
+        return Optional.of(path).filter(Files::isRegularFile);
+    }
+
+    /** This pod's name: POD_NAME, outside a cluster else the host name; null if there is none. */
+    static String podName() {
+        String name = System.getenv("POD_NAME");
+        try {
+            return name != null || inCluster() ? name : InetAddress.getLocalHost().getHostName().toLowerCase(Locale.ROOT);
+        } catch (UnknownHostException nameless) {
+            return null;
+        }
+    }
+
+    /** The namespace: POD_NAMESPACE, else the service account's, else that of the kubeconfig's current context; null if there is none. */
+    static String namespace() {
+        String named = System.getenv("POD_NAMESPACE");
+        if (named != null) {
+            return named;
+        }
+        try {
+            if (inCluster()) {
+                return Files.readString(SERVICE_ACCOUNT.resolve("namespace")).strip();
+            }
+            return kubeconfig().isEmpty() ? null : KubeConfig.loadKubeConfig(Files.newBufferedReader(kubeconfig().get())).getNamespace();
+        } catch (IOException | RuntimeException unreadable) {
+            return null;
+        }
+    }
+
+    /** The Role that the program needs, as YAML to apply. */
+    static String role(Config config) {
+        return """
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: Role
+                metadata: {name: %1$s-leader-labeler, namespace: %2$s}
+                rules:
+                - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
+                - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%3$s], verbs: [get, update, list, watch]}
+                - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, patch]}
+                - {apiGroups: [""], resources: [events], verbs: [create, patch]}
+                """.formatted(config.election(), config.namespace(), config.leaseName());
+    }
+}
