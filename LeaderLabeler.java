@@ -8,6 +8,8 @@
 //RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow
 
 import com.google.gson.reflect.TypeToken;
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
 import io.kubernetes.client.common.KubernetesListObject;
 import io.kubernetes.client.common.KubernetesObject;
 import io.kubernetes.client.custom.V1Patch;
@@ -18,6 +20,8 @@ import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.openapi.ApiException;
 import io.kubernetes.client.openapi.ApiResponse;
 import io.kubernetes.client.openapi.JSON;
+import io.kubernetes.client.openapi.apis.AuthenticationV1Api;
+import io.kubernetes.client.openapi.apis.AuthorizationV1Api;
 import io.kubernetes.client.openapi.apis.CoordinationV1Api;
 import io.kubernetes.client.openapi.apis.CoreV1Api;
 import io.kubernetes.client.openapi.models.V1EventSource;
@@ -28,15 +32,24 @@ import io.kubernetes.client.openapi.models.V1ObjectReference;
 import io.kubernetes.client.openapi.models.V1Pod;
 import io.kubernetes.client.openapi.models.V1PodList;
 import io.kubernetes.client.openapi.models.V1PodStatus;
+import io.kubernetes.client.openapi.models.V1ResourceAttributes;
+import io.kubernetes.client.openapi.models.V1SelfSubjectAccessReview;
+import io.kubernetes.client.openapi.models.V1SelfSubjectAccessReviewSpec;
+import io.kubernetes.client.openapi.models.V1SelfSubjectReview;
 import io.kubernetes.client.util.ClientBuilder;
 import io.kubernetes.client.util.KubeConfig;
 import io.kubernetes.client.util.PatchUtils;
 import io.kubernetes.client.util.Watch;
 import java.io.IOException;
+import java.io.PrintStream;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URI;
 import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -60,6 +73,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.random.RandomGenerator;
@@ -68,10 +82,15 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import okhttp3.Call;
+import okhttp3.Interceptor;
 import okhttp3.OkHttpClient;
+import okhttp3.Request;
+import okhttp3.Response;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.simple.SimpleLogger;
 import picocli.CommandLine;
+import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -93,8 +112,10 @@ import sun.misc.Signal;
  * that the election is about; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; and
  * {@link Kubernetes}, the only place that knows the API client.
  */
-@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true,
-        description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.")
+@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.About.class,
+        description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
+        footerHeading = "%nEnvironment: POD_NAME, POD_NAMESPACE, KUBECONFIG%nExit codes:%n",
+        exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
 public final class LeaderLabeler implements Callable<Integer> {
 
     // -----------------------------------------------------------------------------------------------------------------
@@ -107,49 +128,83 @@ public final class LeaderLabeler implements Callable<Integer> {
     static final int FAILURE = 1;
     /** Exit code after flags that cannot be understood or that break a rule. */
     static final int USAGE = 2;
+    /** Exit code of {@code --check} when something is missing. */
+    static final int INCOMPLETE = 3;
 
-    @Option(names = "--election-name", paramLabel = "NAME", required = true,
-            description = "Name of the group; an RFC 1035 label.")
-    private String electionName;
+    @ArgGroup(validate = false, heading = "%nWho takes part%n")
+    private final Group group = new Group();
 
-    @Option(names = "--pod-name", paramLabel = "NAME", description = "This pod. Default: $$POD_NAME, else the host name.")
-    private String podName;
+    @ArgGroup(validate = false, heading = "%nTiming%n")
+    private final Timing timing = new Timing();
 
-    @Option(names = "--namespace", paramLabel = "NAME",
-            description = "Its namespace. Default: $$POD_NAMESPACE, else the service account's, else the kubeconfig's.")
-    private String namespace;
+    @ArgGroup(validate = false, heading = "%nOperation%n")
+    private final Operation operation = new Operation();
 
-    @Option(names = "--leadership-label", paramLabel = "KEY",
-            description = "Label that is \"true\" on the leader and \"false\" on the others. Default: <election-name>/is-leader.")
-    private String leadershipLabel;
+    /** Flags that say which group, and which of its pods. */
+    static final class Group {
+        @Option(names = "--election-name", paramLabel = "NAME", required = true, description = "Name of the group; an RFC 1035 label.")
+        private String election;
 
-    @Option(names = "--participation-label", paramLabel = "KEY",
-            description = "Label that is \"true\" on every participant. Default: <election-name>/participant.")
-    private String participationLabel;
+        @Option(names = "--pod-name", paramLabel = "NAME",
+                description = "This pod. Default: $$POD_NAME; outside a cluster else the host name.")
+        private String pod;
 
-    @Option(names = "--lease-duration", paramLabel = "DURATION", defaultValue = "15s",
-            description = "How long the others wait after the last renewal that they saw. Default: ${DEFAULT-VALUE}.")
-    private String leaseDuration;
+        @Option(names = "--namespace", paramLabel = "NAME",
+                description = "Its namespace. Default: $$POD_NAMESPACE, else the service account's, else the kubeconfig's.")
+        private String namespace;
 
-    @Option(names = "--renew-deadline", paramLabel = "DURATION", defaultValue = "10s",
-            description = "How long the leader trusts its last renewal. Default: ${DEFAULT-VALUE}.")
-    private String renewDeadline;
+        @Option(names = "--leadership-label", paramLabel = "KEY",
+                description = "Label that is \"true\" on the leader and \"false\" on the others. Default: <election-name>/is-leader.")
+        private String leadershipLabel;
 
-    @Option(names = "--retry-period", paramLabel = "DURATION", defaultValue = "2s",
-            description = "Time between two renewals. Default: ${DEFAULT-VALUE}.")
-    private String retryPeriod;
+        @Option(names = "--participation-label", paramLabel = "KEY",
+                description = "Label that is \"true\" on every participant. Default: <election-name>/participant.")
+        private String participationLabel;
 
-    @Option(names = "--lease-name", paramLabel = "NAME", description = "Name of the Lease. Default: <election-name>.")
-    private String leaseName;
+        @Option(names = "--lease-name", paramLabel = "NAME", description = "Name of the Lease. Default: <election-name>.")
+        private String lease;
+    }
 
-    @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early",
-            description = "When a pod that is told to go lets the next one lead: early, or after-exit of its application (native sidecars only)."
-                    + " Default: ${DEFAULT-VALUE}.")
-    private String handover;
+    /** Flags that say how soon; durations as Go writes them: 15s, 500ms, 1m30s. */
+    static final class Timing {
+        @Option(names = "--lease-duration", paramLabel = "TIME", defaultValue = "15s",
+                description = "How long the others wait after the last renewal that they saw; whole seconds. Default: ${DEFAULT-VALUE}.")
+        private String leaseDuration;
 
-    @Option(names = "--unready-grace", paramLabel = "DURATION",
-            description = "How long a leader may be not Ready while another pod is; 0s for ever. Default: lease-duration.")
-    private String unreadyGrace;
+        @Option(names = "--renew-deadline", paramLabel = "TIME", defaultValue = "10s",
+                description = "How long the leader trusts its last renewal; less than lease-duration. Default: ${DEFAULT-VALUE}.")
+        private String renewDeadline;
+
+        @Option(names = "--retry-period", paramLabel = "TIME", defaultValue = "2s",
+                description = "Time between two renewals; less than renew-deadline / 1.2. Default: ${DEFAULT-VALUE}.")
+        private String retryPeriod;
+
+        @Option(names = "--unready-grace", paramLabel = "TIME",
+                description = "How long a leader may be not Ready while another pod is; 0s for ever. Default: lease-duration.")
+        private String unreadyGrace;
+
+        @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early",
+                description = "When a pod that is told to go lets the next one lead: early, or after-exit of its application"
+                        + " (native sidecars only). Default: ${DEFAULT-VALUE}.")
+        private String handover;
+    }
+
+    /** Flags for those who run it. */
+    static final class Operation {
+        @Option(names = "--http-address", paramLabel = "ADDRESS", defaultValue = ":4040",
+                description = "Where state, probes and metrics are served, [HOST]:PORT or off. Default: ${DEFAULT-VALUE}.")
+        private String httpAddress;
+
+        @Option(names = "--role-file", paramLabel = "PATH", description = "File for the application in the same pod that says who leads.")
+        private Path roleFile;
+
+        @Option(names = "--log-level", paramLabel = "LEVEL", defaultValue = "info",
+                description = "error, warn, info, debug or trace. Default: ${DEFAULT-VALUE}.")
+        private String logLevel;
+
+        @Option(names = "--check", description = "Check permissions and settings, print what is missing as YAML to apply, and exit.")
+        private boolean check;
+    }
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help and exit.")
     private boolean help;
@@ -157,13 +212,8 @@ public final class LeaderLabeler implements Callable<Integer> {
     @Option(names = {"-V", "--version"}, versionHelp = true, description = "Show versions and exit.")
     private boolean version;
 
-    private final AtomicBoolean stopping = new AtomicBoolean();
-
     /** Runs the sidecar and ends the process with one of the exit codes above. */
     public static void main(String... args) {
-        System.setProperty("org.slf4j.simpleLogger.showDateTime", "true");
-        System.setProperty("org.slf4j.simpleLogger.dateTimeFormat", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX");
-        System.setProperty("org.slf4j.simpleLogger.showThreadName", "false");
         // Not System.exit: after a signal the JVM would insist on the signal's own exit code.
         Runtime.getRuntime().halt(run(args));
     }
@@ -184,16 +234,32 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Config config = config();
-        Sidecar sidecar = new Sidecar(config, Kubernetes.connect(config));
-        for (String signal : List.of("TERM", "INT")) {
-            Signal.handle(new Signal(signal), s -> stop(sidecar));
+        Config config;
+        InetSocketAddress address;
+        try {
+            config = config();
+            address = HttpEndpoint.parse(operation.httpAddress);
+            setUpLog(operation.logLevel);
+        } catch (IllegalArgumentException broken) {
+            throw new ParameterException(new CommandLine(this), broken.getMessage());
         }
-        return sidecar.run();
+        Kubernetes kubernetes = Kubernetes.connect(config);
+        if (operation.check) {
+            return Review.print(config, kubernetes, System.out);
+        }
+        RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile, config.pod());
+        Sidecar sidecar = new Sidecar(config, kubernetes, roleFile == null ? status -> { } : roleFile::write);
+        try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
+            AtomicBoolean stopping = new AtomicBoolean();
+            for (String signal : List.of("TERM", "INT")) {
+                Signal.handle(new Signal(signal), s -> stop(sidecar, stopping));
+            }
+            return sidecar.run();
+        }
     }
 
     /** The first signal asks for a hand-over, a second one ends the process at once. Not a shutdown hook: it would not see the second. */
-    private void stop(Sidecar sidecar) {
+    private static void stop(Sidecar sidecar, AtomicBoolean stopping) {
         if (stopping.getAndSet(true)) {
             Runtime.getRuntime().halt(STOPPED);
         }
@@ -201,21 +267,49 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     private Config config() {
-        try {
-            Duration lease = Config.duration("--lease-duration", leaseDuration);
-            return new Config(electionName,
-                    podName != null ? podName : Surroundings.podName(),
-                    namespace != null ? namespace : Surroundings.namespace(),
-                    leadershipLabel != null ? leadershipLabel : electionName + "/is-leader",
-                    participationLabel != null ? participationLabel : electionName + "/participant",
-                    leaseName != null ? leaseName : electionName,
-                    lease,
-                    Config.duration("--renew-deadline", renewDeadline),
-                    Config.duration("--retry-period", retryPeriod),
-                    Handover.parse(handover),
-                    unreadyGrace != null ? Config.duration("--unready-grace", unreadyGrace) : lease);
-        } catch (IllegalArgumentException broken) {
-            throw new ParameterException(new CommandLine(this), broken.getMessage());
+        Duration lease = Config.duration("--lease-duration", timing.leaseDuration);
+        return new Config(group.election,
+                group.pod != null ? group.pod : Surroundings.podName(),
+                group.namespace != null ? group.namespace : Surroundings.namespace(),
+                group.leadershipLabel != null ? group.leadershipLabel : group.election + "/is-leader",
+                group.participationLabel != null ? group.participationLabel : group.election + "/participant",
+                group.lease != null ? group.lease : group.election,
+                lease,
+                Config.duration("--renew-deadline", timing.renewDeadline),
+                Config.duration("--retry-period", timing.retryPeriod),
+                Handover.parse(timing.handover),
+                timing.unreadyGrace != null ? Config.duration("--unready-grace", timing.unreadyGrace) : lease);
+    }
+
+    /** Before the first logger is made, since slf4j-simple reads its settings once. */
+    private static void setUpLog(String level) {
+        if (!Set.of("error", "warn", "info", "debug", "trace").contains(level)) {
+            throw new IllegalArgumentException("--log-level: \"" + level + "\" must be error, warn, info, debug or trace");
+        }
+        System.setProperty("org.slf4j.simpleLogger.showDateTime", "true");
+        System.setProperty("org.slf4j.simpleLogger.dateTimeFormat", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX");
+        System.setProperty("org.slf4j.simpleLogger.showThreadName", "false");
+        System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
+        System.setProperty("org.slf4j.simpleLogger.log.leader-labeler", level);
+        // The recorder of Events complains when it may not write them; the election goes on without.
+        System.setProperty("org.slf4j.simpleLogger.log.io.kubernetes.client.extended.event", "off");
+    }
+
+    /** What {@code --version} shows. */
+    static final class About implements CommandLine.IVersionProvider {
+        static final String OWN = "1.0.0";
+
+        @Override
+        public String[] getVersion() {
+            return Stream.concat(Stream.of("leader-labeler " + OWN, "Java " + Runtime.version()),
+                    Stream.of(ClientBuilder.class, EventType.class, CommandLine.class, SimpleLogger.class).map(About::jar))
+                    .toArray(String[]::new);
+        }
+
+        /** The jar of a library is named after its version; not every manifest has it. */
+        private static String jar(Class<?> type) {
+            Path jar = Path.of(URI.create(type.getProtectionDomain().getCodeSource().getLocation().toString()));
+            return jar.getFileName().toString().replaceFirst("\\.jar$", "");
         }
     }
 }
@@ -228,7 +322,7 @@ public final class LeaderLabeler implements Callable<Integer> {
 enum Handover {
     /** As soon as it is told to go: the next leader serves while this one drains. */
     EARLY,
-    /** When its application has exited, which a native sidecar learns by its own SIGTERM: the two never overlap in a planned termination. */
+    /** When its application has exited, which a native sidecar learns by its own SIGTERM: planned terminations never overlap. */
     AFTER_EXIT;
 
     /** Throws IllegalArgumentException, whose message names the flag, for anything but {@code early} and {@code after-exit}. */
@@ -256,6 +350,8 @@ record Config(String election, String pod, String namespace, String leadershipLa
     private static final Pattern DURATION_PART = Pattern.compile("(\\d+(?:\\.\\d*)?|\\.\\d+)(ns|us|µs|μs|ms|s|m|h)");
     private static final Map<String, Long> UNIT_NANOS = Map.of("ns", 1L, "us", 1_000L, "µs", 1_000L, "μs", 1_000L, "ms", 1_000_000L,
             "s", 1_000_000_000L, "m", 60_000_000_000L, "h", 3_600_000_000_000L);
+    private static final String QUALIFIED_NAME_RULE = "must be a label key: an optional prefix (a DNS subdomain of at most 253 characters)"
+            + " and '/', then a name of at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.'";
     /** As in client-go: a retry may come this much later than its period. */
     private static final double JITTER_FACTOR = 1.2;
 
@@ -269,23 +365,23 @@ record Config(String election, String pod, String namespace, String leadershipLa
         rule("--participation-label", participationLabel, isQualifiedName(participationLabel), QUALIFIED_NAME_RULE);
         rule("--participation-label", participationLabel, !participationLabel.equals(leadershipLabel),
                 "must differ from --leadership-label");
-        rule("--lease-name", leaseName, matches(RFC_1123_SUBDOMAIN, leaseName, 253), "must be an RFC 1123 subdomain of at most 253 characters");
+        rule("--lease-name", leaseName, matches(RFC_1123_SUBDOMAIN, leaseName, 253),
+                "must be an RFC 1123 subdomain of at most 253 characters");
         rule("--lease-duration", leaseDuration, leaseDuration.toNanosPart() == 0 && leaseDuration.toSeconds() >= 1
-                && leaseDuration.compareTo(Duration.ofHours(1)) <= 0, "must be whole seconds, from 1s to 1h, because the Lease records integers");
+                && leaseDuration.compareTo(Duration.ofHours(1)) <= 0,
+                "must be whole seconds, from 1s to 1h, because the Lease records integers");
         rule("--renew-deadline", renewDeadline, leaseDuration.compareTo(renewDeadline) > 0, "must be less than --lease-duration");
         rule("--retry-period", retryPeriod, retryPeriod.isPositive(), "must be more than 0s");
         rule("--retry-period", retryPeriod, renewDeadline.toNanos() > JITTER_FACTOR * retryPeriod.toNanos(),
                 "must be less than --renew-deadline / " + JITTER_FACTOR);
     }
 
-    private static final String QUALIFIED_NAME_RULE = "must be a label key: an optional prefix (a DNS subdomain of at most 253 characters)"
-            + " and '/', then a name of at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.'";
-
     /** The settings in one line, as {@code key=value}. */
     String summary() {
-        return "election=" + election + " pod=" + pod + " namespace=" + namespace + " lease=" + leaseName + " leadership-label="
-                + leadershipLabel + " participation-label=" + participationLabel + " lease-duration=" + show(leaseDuration) + " renew-deadline="
-                + show(renewDeadline) + " retry-period=" + show(retryPeriod) + " handover=" + handover + " unready-grace=" + show(unreadyGrace);
+        return String.join(" ", "election=" + election, "pod=" + pod, "namespace=" + namespace, "lease=" + leaseName,
+                "leadership-label=" + leadershipLabel, "participation-label=" + participationLabel,
+                "lease-duration=" + show(leaseDuration), "renew-deadline=" + show(renewDeadline), "retry-period=" + show(retryPeriod),
+                "handover=" + handover, "unready-grace=" + show(unreadyGrace));
     }
 
     /** Annotation of a pod: the epoch of the leader that wrote its label last. */
@@ -524,9 +620,11 @@ sealed interface Effect {
     /**
      * Merge patch of a pod's two labels and annotation on the version that was read; a null value leaves its key alone.
      * Not sent after {@code notAfter}.
+     *
+     * @param healing whether it undoes what somebody else did, for the statistics
      */
-    record PatchPod(long stamp, String name, String version, String leadership, String participation, String epoch, long notAfter)
-            implements Request {}
+    record PatchPod(long stamp, String name, String version, String leadership, String participation, String epoch, boolean healing,
+            long notAfter) implements Request {}
 
     /** The state that people and probes may see has changed. */
     record Publish(Status status) implements Effect {}
@@ -545,15 +643,37 @@ sealed interface Effect {
 }
 
 /**
- * What the elector lets others know.
+ * What the elector lets others know: probes, metrics, the role file.
  *
- * @param leader name of the pod that holds the Lease, empty if nobody
+ * @param leader name of the pod that holds the Lease, empty if nobody does
  * @param leading whether this pod leads: it won the Lease, is labelled, and renewed within renew-deadline
+ * @param leadsUntil until when {@code leading} may be believed, in the elector's nanoseconds; 0 while it does not lead
  * @param epoch fencing token of this pod's leadership, {@code "0"} while it does not lead
+ * @param since when {@code leader} was last seen to change, by the own wall clock
  * @param participants names of the group's pods
- * @param registered whether the own pod has its labels
+ * @param registered whether the own pod has got its labels
  */
-record Status(String leader, String self, boolean leading, String epoch, List<String> participants, boolean registered) {}
+record Status(String leader, String self, boolean leading, long leadsUntil, String epoch, Instant since, List<String> participants,
+        boolean registered, Figures figures) {
+
+    boolean isLeading(long now) {
+        return leading && now < leadsUntil;
+    }
+}
+
+/**
+ * Counts and times of one elector; times in its nanoseconds, 0 for never.
+ *
+ * @param transitions changes of the holder that were seen
+ * @param leaseChangedAt when the Lease was last seen to change
+ * @param renewedAt when this pod's last successful renewal was sent
+ * @param handover from a Lease that nobody held to the own label, the last time
+ * @param takeover from a Lease that expired or whose holder was gone to the own label, the last time
+ * @param patches answers to pod writes: ok, conflict, missing, failed, unsent
+ * @param healed pod writes that undid what somebody else had done
+ */
+record Figures(long transitions, long leaseChangedAt, long renewedAt, long handover, long takeover, Map<String, Long> patches,
+        long healed) {}
 
 /**
  * One participant of the election: follows, takes the Lease, leads, hands over.
@@ -592,6 +712,9 @@ final class Elector {
     private static final long EXIT_LIMIT = TimeUnit.MILLISECONDS.toNanos(4500);
     /** A recorded lease duration above this is an accident, not a setting. */
     private static final int LONGEST_DURATION_SECONDS = 3600;
+    /** Who takes a free Lease first: Ready before not Ready, then the newest, so that a rolling update needs one change of leader. */
+    private static final Comparator<Pod> RANKING =
+            Comparator.comparing(Pod::ready).reversed().thenComparing(Pod::created, Comparator.reverseOrder()).thenComparing(Pod::name);
     private static final String NO_EPOCH = "0";
     private static final String UNREADY = "not ready";
     /** What requests go to: the Lease, the group, or a pod by its name, which cannot contain a colon. */
@@ -608,6 +731,9 @@ final class Elector {
         /** Who held the Lease before, empty if nobody is known to have. */
         final String previous;
         final long wonAt;
+        /** Since when the Lease had been free, and whether because it was released. */
+        final long freeSince;
+        final boolean offered;
         /** Stamp of the latest successful PUT: readings before it may be written on. */
         long coveredBefore;
         /** When the latest successful PUT was sent. */
@@ -616,10 +742,12 @@ final class Elector {
         long unlabelledSince;
         boolean announced;
 
-        Win(Claim claim, String epoch, String previous, long wonAt) {
+        Win(Claim claim, String epoch, String previous, long wonAt, long freeSince, boolean offered) {
             this.claim = claim;
             this.epoch = epoch;
             this.previous = previous;
+            this.freeSince = freeSince;
+            this.offered = offered;
             this.wonAt = wonAt;
             this.unlabelledSince = wonAt;
         }
@@ -665,12 +793,14 @@ final class Elector {
     // What is under way.
     private long stamp;
     private final Map<String, Effect.Request> pending = new HashMap<>();
-    private final Map<String, Long> sentAt = new HashMap<>();
+    private long leaseAskedAt;
     private final Map<String, Trouble> troubles = new HashMap<>();
     private Role role = Role.FOLLOWING;
     private String listingFor;
     private String listedFor;
     private Claim attempt;
+    private long freeSince;
+    private boolean offered;
     private Instant lastAcquireTime = Instant.EPOCH;
     private Win win;
     private String trueSentOn;
@@ -682,7 +812,16 @@ final class Elector {
     private long standBackUntil;
     private long stopAt = NEVER;
     private boolean ended;
+
+    // What is told to others.
     private Status published;
+    private Instant holderSince = Instant.EPOCH;
+    private long transitions;
+    private long renewedAt;
+    private long handover;
+    private long takeover;
+    private long healed;
+    private final Map<String, Long> patches = new TreeMap<>();
 
     /**
      * @param config settings, whose rules hold
@@ -770,6 +909,10 @@ final class Elector {
                 renewalInterval = Math.clamp(now - leaseChangedAt, retryPeriod, Math.max(retryPeriod, recordedDuration() / 5));
             }
         }
+        if (!(seen == null ? "" : seen.holder()).equals(lease == null ? "" : lease.holder())) {
+            holderSince = wall;
+            transitions++;
+        }
         leaseKnown = true;
         lease = seen;
         leaseVersion = version;
@@ -814,13 +957,12 @@ final class Elector {
 
     private void noteReply(Effect.Request request, Reply reply) {
         String target = target(request);
-        long sent = sentAt.get(target);
         pending.remove(target);
         noteTrouble(target, request, reply);
         switch (request) {
-            case Effect.GetLease get -> noteLeaseReply(get, reply, sent);
-            case Effect.CreateLease create -> noteLeaseReply(create, reply, sent);
-            case Effect.PutLease put -> noteLeaseReply(put, reply, sent);
+            case Effect.GetLease get -> noteLeaseReply(get, reply);
+            case Effect.CreateLease create -> noteLeaseReply(create, reply);
+            case Effect.PutLease put -> noteLeaseReply(put, reply);
             case Effect.ListPods list -> {
                 if (reply instanceof Reply.PodsAre all) {
                     notePods(all.pods(), all.version());
@@ -853,7 +995,7 @@ final class Elector {
         trouble.request = request.getClass();
     }
 
-    private void noteLeaseReply(Effect.Request request, Reply reply, long sent) {
+    private void noteLeaseReply(Effect.Request request, Reply reply) {
         switch (reply) {
             case Reply.LeaseIs is -> {
                 leaseInDoubt = false;
@@ -862,7 +1004,7 @@ final class Elector {
                 }
                 noteLease(is.lease(), is.lease().version());
                 if (request instanceof Effect.PutLease put && !is.created()) {
-                    noteWritten(put, is.lease().version(), sent);
+                    noteWritten(put, is.lease().version());
                 }
             }
             case Reply.Missing missing -> {
@@ -878,19 +1020,20 @@ final class Elector {
     }
 
     /** A PUT on the version and uid that were read succeeded; a PUT that created the Lease (201) never comes here. */
-    private void noteWritten(Effect.PutLease put, String version, long sent) {
+    private void noteWritten(Effect.PutLease put, String version) {
         Claim claim = put.lease().claim();
         if (claim == null) {
             return;
         }
         if (claim.equals(attempt)) {
             attempt = null;
-            win = new Win(claim, version, lastHolder, now);
+            win = new Win(claim, version, lastHolder, now, freeSince, offered);
             become(Role.LEADING);
         }
         if (win != null && claim.equals(win.claim)) {
             win.coveredBefore = put.stamp();
-            win.renewedAt = sent;
+            win.renewedAt = leaseAskedAt;
+            renewedAt = leaseAskedAt;
         }
     }
 
@@ -933,11 +1076,21 @@ final class Elector {
     }
 
     private void notePatched(Effect.PatchPod patch, Reply reply) {
-        switch (reply) {
-            case Reply.PodIs is -> notePod(is.pod());
-            case Reply.NotSent notSent -> { }
-            default -> toRead.add(patch.name());
+        String result = switch (reply) {
+            case Reply.PodIs is -> {
+                notePod(is.pod());
+                healed += patch.healing() ? 1 : 0;
+                yield "ok";
+            }
+            case Reply.NotSent notSent -> "unsent";
+            case Reply.Missing missing -> "missing";
+            case Reply.Conflict conflict -> "conflict";
+            default -> "failed";
+        };
+        if (!Set.of("ok", "unsent").contains(result)) {
+            toRead.add(patch.name());
         }
+        patches.merge(result, 1L, Long::sum);
     }
 
     // --- The rules ---------------------------------------------------------------------------------------------------
@@ -972,7 +1125,7 @@ final class Elector {
 
     /** Two renewal intervals without an event: perhaps nobody renews, perhaps the watch is half-open. Ask once, then every retry-period. */
     private void distrustSilence() {
-        if (role != Role.LEADING && due(leaseHeardAt + 2 * renewalInterval) && due(sentAt.getOrDefault(LEASE, 0L) + retryPeriod)) {
+        if (role != Role.LEADING && due(leaseHeardAt + 2 * renewalInterval) && due(leaseAskedAt + retryPeriod)) {
             askLease();
         }
         if (unheardSince != NEVER && due(unheardSince + 2 * renewalInterval)) {
@@ -1033,7 +1186,7 @@ final class Elector {
         return isHeldBySelf() || due(freeAt() + patience(own));
     }
 
-    /** When the Lease became, or will become, free: nobody holds it, its holder is gone, or it was not renewed for its recorded duration. */
+    /** When the Lease became, or becomes, free: nobody holds it, its holder is gone, or it is not renewed for its recorded duration. */
     private long freeAt() {
         if (!isHeld()) {
             return leaseChangedAt;
@@ -1060,9 +1213,6 @@ final class Elector {
         return Math.min(before * RANK_STEP, retryPeriod) + (wasLast || another ? retryPeriod : 0);
     }
 
-    private static final Comparator<Pod> RANKING =
-            Comparator.comparing(Pod::ready).reversed().thenComparing(Pod::created, Comparator.reverseOrder()).thenComparing(Pod::name);
-
     private String lastHolder() {
         if (isHeld()) {
             return lease.holder();
@@ -1072,9 +1222,9 @@ final class Elector {
     }
 
     /**
-     * A holder whose pod was deleted, replaced or has finished need not be waited for. A watch may be ahead or behind, so it only raises the
-     * suspicion; a GET that is sent after the claim was seen decides, for good: a uid never comes back. The PUT on the version that made the
-     * claim does the rest.
+     * A holder whose pod was deleted, replaced or has finished need not be waited for. A watch may be ahead or behind, so it only raises
+     * the suspicion; a GET that is sent after the claim was seen decides, for good: a uid never comes back. The PUT on the version that
+     * made the claim does the rest.
      */
     private void suspectHolder() {
         Claim holder = isHeld() ? lease.claim() : null;
@@ -1104,6 +1254,8 @@ final class Elector {
             Claim claim = new Claim(config.pod(), uid, nextAcquireTime());
             if (putLease(lease.heldBy(claim, config.leaseDuration().toSeconds()))) {
                 attempt = claim;
+                freeSince = Math.min(freeAt(), now);
+                offered = !isHeld();
             }
         }
     }
@@ -1141,7 +1293,7 @@ final class Elector {
         giveBackWhatIsOfNoUse();
     }
 
-    /** With after-exit, a pod that is told to go takes its label off at once, but nobody else may lead before its application has exited. */
+    /** With after-exit, a pod that is told to go takes its label off at once, but nobody else leads before its application has exited. */
     private boolean keepsLeaseUntilStopped() {
         return config.handover() == Handover.AFTER_EXIT && own() != null && own().terminating() && !own().finished();
     }
@@ -1313,8 +1465,9 @@ final class Elector {
     }
 
     private boolean patch(Pod pod, String leadership, String participation, String epoch) {
+        boolean healing = win != null && win.announced && !NO_EPOCH.equals(pod.epoch());
         return ask(pod.name(),
-                new Effect.PatchPod(stamp + 1, pod.name(), pod.version(), leadership, participation, epoch, now + retryPeriod));
+                new Effect.PatchPod(stamp + 1, pod.name(), pod.version(), leadership, participation, epoch, healing, now + retryPeriod));
     }
 
     /** Sends a request unless one to the same object is under way or has failed just now; says whether it did. */
@@ -1325,7 +1478,7 @@ final class Elector {
         }
         stamp = request.stamp();
         pending.put(target, request);
-        sentAt.put(target, now);
+        leaseAskedAt = target.equals(LEASE) ? now : leaseAskedAt;
         effects.add(request);
         return true;
     }
@@ -1390,7 +1543,9 @@ final class Elector {
     private void announceWin() {
         if (!win.announced) {
             win.announced = true;
-            log(false, "became leader epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - win.wonAt) + "ms previous="
+            handover = win.offered ? now - win.freeSince : handover;
+            takeover = win.offered ? takeover : now - win.freeSince;
+            log(false, "became leader epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - win.freeSince) + "ms previous="
                     + (win.previous.isEmpty() ? "none" : win.previous));
             effects.add(new Effect.Announce(leaseUid(), config.pod() + " became leader"));
         }
@@ -1398,7 +1553,8 @@ final class Elector {
 
     private void stopLeading(String reason) {
         if (win != null) {
-            log(false, "stopped leading epoch=" + win.epoch + " reason=\"" + reason + "\"");
+            log(false, "stopped leading epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toSeconds(now - win.wonAt) + "s reason=\""
+                    + reason + "\"");
             if (win.announced) {
                 effects.add(new Effect.Announce(leaseUid(), config.pod() + " stopped leading"));
             }
@@ -1414,15 +1570,19 @@ final class Elector {
         effects.add(new Effect.Log(warning, line));
     }
 
+    /** The state goes out before any request of the same turn: who is about to offer the Lease no longer says that it leads. */
     private void publish() {
-        boolean leading = role == Role.LEADING && win.announced && now < win.renewedAt + renewDeadline;
         Pod own = own();
+        boolean leading = role == Role.LEADING && win != null && win.announced && own != null && own.isLabelled()
+                && now < win.renewedAt + renewDeadline;
         boolean registered = published != null && published.registered() || own != null && own.hasAllKeys();
-        Status status = new Status(isHeld() ? lease.holder() : "", config.pod(), leading, leading ? win.epoch : NO_EPOCH,
-                pods.values().stream().map(Reading::pod).filter(this::isOurs).map(Pod::name).toList(), registered);
+        List<String> participants = pods.values().stream().map(Reading::pod).filter(this::isOurs).map(Pod::name).toList();
+        Status status = new Status(isHeld() ? lease.holder() : "", config.pod(), leading, leading ? win.renewedAt + renewDeadline : 0,
+                leading ? win.epoch : NO_EPOCH, holderSince, participants, registered,
+                new Figures(transitions, leaseChangedAt, renewedAt, handover, takeover, Map.copyOf(patches), healed));
         if (!status.equals(published)) {
             published = status;
-            effects.add(new Effect.Publish(status));
+            effects.addFirst(new Effect.Publish(status));
         }
     }
 }
@@ -1440,22 +1600,30 @@ final class Sidecar {
     private final Kubernetes kubernetes;
     private final LinkedBlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private final long origin = System.nanoTime();
+    private final Consumer<Status> sink;
     private volatile Status status;
+    private volatile long busySince = IDLE;
 
-    /** Does nothing yet; {@link #run} starts it. */
-    Sidecar(Config config, Kubernetes kubernetes) {
+    private static final long IDLE = -1;
+    private static final long STUCK_AFTER = TimeUnit.SECONDS.toNanos(10);
+
+    /** Does nothing yet; {@link #run} starts it. {@code sink} is told each new state on the elector's thread, before requests go out. */
+    Sidecar(Config config, Kubernetes kubernetes, Consumer<Status> sink) {
         this.config = config;
         this.kubernetes = kubernetes;
+        this.sink = sink;
     }
 
     /** Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. */
     int run() {
-        LOG.info("started {}", config.summary());
+        LOG.info("started version={} {}", LeaderLabeler.About.OWN, config.summary());
         Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
         try (ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor(); kubernetes) {
             kubernetes.watch(events::add);
+            workers.execute(() -> Review.warn(config, kubernetes));
             Event event = new Event.Tick();
             while (true) {
+                busySince = now();
                 for (Effect effect : elector.on(event, now(), Instant.now())) {
                     if (effect instanceof Effect.Exit exit) {
                         LOG.info("exit code={} reason=\"{}\"", exit.code(), exit.why());
@@ -1463,6 +1631,7 @@ final class Sidecar {
                     }
                     perform(effect, workers);
                 }
+                busySince = IDLE;
                 event = nextEvent(elector.wakeAt());
             }
         }
@@ -1478,10 +1647,24 @@ final class Sidecar {
         return status;
     }
 
+    /**
+     * Whether this process should be killed: its loop has been busy with one event for ten seconds, or it still claims a lead whose
+     * deadline has passed. An API server that does not answer is no reason. Safe from any thread.
+     */
+    boolean isStuck() {
+        long busy = busySince;
+        Status known = status;
+        return busy != IDLE && now() - busy > STUCK_AFTER
+                || known != null && known.leading() && now() > known.leadsUntil() + STUCK_AFTER;
+    }
+
     private void perform(Effect effect, ExecutorService workers) {
         switch (effect) {
             case Effect.Request request -> workers.execute(() -> events.add(new Event.Replied(request, send(request))));
-            case Effect.Publish publish -> status = publish.status();
+            case Effect.Publish publish -> {
+                status = publish.status();
+                sink.accept(status);
+            }
             case Effect.Announce announce -> workers.execute(() -> kubernetes.announce(announce));
             case Effect.Log log when log.warning() -> LOG.warn(log.line());
             case Effect.Log log -> LOG.info(log.line());
@@ -1509,7 +1692,8 @@ final class Sidecar {
         }
     }
 
-    private long now() {
+    /** The elector's clock: monotonic nanoseconds since this object was made. */
+    long now() {
         return System.nanoTime() - origin;
     }
 }
@@ -1523,10 +1707,13 @@ final class Kubernetes implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     private static final String COMPONENT = "leader-labeler";
+    /** The message of a {@code Status} object. */
+    private static final Pattern STATUS_MESSAGE = Pattern.compile("\"message\":\"((?:[^\"\\\\]|\\\\.)*)\"");
     /** A watch is begun anew this often, as client-go's reflector does. */
     private static final int WATCH_SECONDS = 300;
 
     private final Config config;
+    private final String namespace;
     private final ApiClient client;
     private final CoordinationV1Api leases;
     private final CoreV1Api core;
@@ -1534,13 +1721,16 @@ final class Kubernetes implements AutoCloseable {
     private final LegacyEventBroadcaster broadcaster;
     private final EventRecorder recorder;
     private final Map<String, Long> complaints = new ConcurrentHashMap<>();
+    private final Map<RequestKind, LongAdder> requests = new ConcurrentHashMap<>();
     private final List<Thread> watchers = new ArrayList<>();
     private final Set<Call> open = ConcurrentHashMap.newKeySet();
     private volatile boolean closed;
 
-    private Kubernetes(Config config, ApiClient client) {
-        OkHttpClient http = client.getHttpClient();
+    /** Uses a client as it was given, and bounds its calls. */
+    Kubernetes(Config config, ApiClient client) {
+        OkHttpClient http = client.getHttpClient().newBuilder().addInterceptor(this::count).build();
         this.config = config;
+        this.namespace = config.namespace();
         this.client = client.setHttpClient(http.newBuilder().callTimeout(config.callTimeout()).build());
         this.watching = http.newBuilder().readTimeout(Duration.ofSeconds(2 * WATCH_SECONDS)).build();
         this.leases = new CoordinationV1Api(client);
@@ -1561,17 +1751,46 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Requests ----------------------------------------------------------------------------------------------------
 
+    /** What requests are counted by; {@code code} is {@code <error>} where no answer came. */
+    record RequestKind(String verb, String resource, String code) {}
+
+    /** How many requests of each kind there have been. */
+    Map<RequestKind, LongAdder> requests() {
+        return requests;
+    }
+
+    private Response count(Interceptor.Chain chain) throws IOException {
+        Request request = chain.request();
+        List<String> path = request.url().pathSegments();
+        int at = path.indexOf("namespaces") + 2;
+        boolean named = path.size() > at + 1;
+        String resource = at > 1 && path.size() > at ? path.get(at) : path.getLast();
+        String verb = switch (request.method()) {
+            case "GET" -> request.url().queryParameter("watch") != null ? "watch" : named ? "get" : "list";
+            case "PUT" -> "update";
+            case "POST" -> "create";
+            default -> request.method().toLowerCase(Locale.ROOT);
+        };
+        String code = "<error>";
+        try {
+            Response response = chain.proceed(request);
+            code = String.valueOf(response.code());
+            return response;
+        } finally {
+            requests.computeIfAbsent(new RequestKind(verb, resource, code), kind -> new LongAdder()).increment();
+        }
+    }
+
     /** Carries out one request and says what became of it; never throws. */
     Reply send(Effect.Request request) {
         try {
             return switch (request) {
-                case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), config.namespace()).executeWithHttpInfo());
-                case Effect.CreateLease create ->
-                        leaseIs(leases.createNamespacedLease(config.namespace(), unheld()).executeWithHttpInfo());
-                case Effect.PutLease put -> leaseIs(leases.replaceNamespacedLease(config.leaseName(), config.namespace(), encode(put.lease()))
-                        .executeWithHttpInfo());
-                case Effect.ListPods list -> podsAre(core.listNamespacedPod(config.namespace()).labelSelector(config.leadershipLabel()).execute());
-                case Effect.GetPod get -> new Reply.PodIs(decode(core.readNamespacedPod(get.name(), config.namespace()).execute()));
+                case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), namespace).executeWithHttpInfo());
+                case Effect.CreateLease create -> leaseIs(leases.createNamespacedLease(namespace, unheld()).executeWithHttpInfo());
+                case Effect.PutLease put ->
+                        leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease())).executeWithHttpInfo());
+                case Effect.ListPods list -> podsAre(core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel()).execute());
+                case Effect.GetPod get -> new Reply.PodIs(decode(core.readNamespacedPod(get.name(), namespace).execute()));
                 case Effect.PatchPod patch -> new Reply.PodIs(decode(patch(patch)));
             };
         } catch (ApiException refused) {
@@ -1611,7 +1830,8 @@ final class Kubernetes implements AutoCloseable {
         }
         String answer = describe(refused);
         if (refused.getCode() == 403) {
-            complain("a permission is missing: " + answer + "\nApply this, and the sidecar goes on by itself:\n" + Surroundings.role(config));
+            complainOfPermissions("a permission is missing: " + answer);
+            return new Reply.Failed(answer, 0);
         }
         return failure(answer, retryAfter(refused));
     }
@@ -1631,8 +1851,6 @@ final class Kubernetes implements AutoCloseable {
         return refused.getCode() + " " + (message.find() ? message.group(1).replace("\\\"", "\"") : body.lines().findFirst().orElse(""));
     }
 
-    private static final Pattern STATUS_MESSAGE = Pattern.compile("\"message\":\"((?:[^\"\\\\]|\\\\.)*)\"");
-
     private static long retryAfter(ApiException refused) {
         Map<String, List<String>> headers = refused.getResponseHeaders();
         return headers == null ? 0 : headers.entrySet().stream()
@@ -1641,14 +1859,16 @@ final class Kubernetes implements AutoCloseable {
                 .findFirst().orElse(0);
     }
 
+    /** Warns of a missing permission, with what to apply. */
+    void complainOfPermissions(String what) {
+        complain(what + "\nApply this, and the sidecar goes on by itself:\n" + Review.role(config, user()));
+    }
+
     /** Warns, but not more often than once a minute about the same thing. */
     private void complain(String text) {
         long now = System.nanoTime();
         Long last = complaints.get(text);
-        if (closed) {
-            return;
-        }
-        if (last == null || now - last > TimeUnit.MINUTES.toNanos(1)) {
+        if (!closed && (last == null || now - last > TimeUnit.MINUTES.toNanos(1))) {
             complaints.put(text, now);
             LOG.warn(text);
         }
@@ -1672,16 +1892,17 @@ final class Kubernetes implements AutoCloseable {
     void watch(Consumer<Event> sink) {
         String byName = "metadata.name=" + config.leaseName();
         start(new Source<>("the Lease", new TypeToken<Watch.Response<V1Lease>>() { },
-                () -> leases.listNamespacedLease(config.namespace()).fieldSelector(byName).execute(),
-                version -> leases.listNamespacedLease(config.namespace()).fieldSelector(byName).watch(true).allowWatchBookmarks(true)
+                () -> leases.listNamespacedLease(namespace).fieldSelector(byName).execute(),
+                version -> leases.listNamespacedLease(namespace).fieldSelector(byName).watch(true).allowWatchBookmarks(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
-                (all, version) -> sink.accept(all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode((V1Lease) all.get(0)))),
+                (all, version) -> sink.accept(
+                        all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode((V1Lease) all.getFirst()))),
                 lease -> sink.accept(new Event.LeaseSeen(decode(lease))),
                 lease -> sink.accept(new Event.LeaseLeft(lease.getMetadata().getResourceVersion()))));
         String byKey = config.leadershipLabel();
         start(new Source<>("the pods", new TypeToken<Watch.Response<V1Pod>>() { },
-                () -> core.listNamespacedPod(config.namespace()).labelSelector(byKey).execute(),
-                version -> core.listNamespacedPod(config.namespace()).labelSelector(byKey).watch(true).allowWatchBookmarks(true)
+                () -> core.listNamespacedPod(namespace).labelSelector(byKey).execute(),
+                version -> core.listNamespacedPod(namespace).labelSelector(byKey).watch(true).allowWatchBookmarks(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(pod -> decode((V1Pod) pod)).toList(), version)),
                 pod -> sink.accept(new Event.PodSeen(decode(pod))),
@@ -1751,6 +1972,40 @@ final class Kubernetes implements AutoCloseable {
     /** Gives up the present watches, which deliver nothing, and begins them anew. */
     void rewatch() {
         open.forEach(Call::cancel);
+    }
+
+    // --- Review ------------------------------------------------------------------------------------------------------
+
+    /** Whether the API server would allow this access to the namespace; IOException if it does not say. */
+    boolean isAllowed(Review.Access access) throws IOException {
+        V1SelfSubjectAccessReview review = new V1SelfSubjectAccessReview().spec(new V1SelfSubjectAccessReviewSpec()
+                .resourceAttributes(new V1ResourceAttributes().namespace(config.namespace()).verb(access.verb()).group(access.group())
+                        .resource(access.resource()).name(access.name())));
+        try {
+            review = new AuthorizationV1Api(client).createSelfSubjectAccessReview(review).execute();
+            return Boolean.TRUE.equals(review.getStatus().getAllowed());
+        } catch (ApiException refused) {
+            throw new IOException("the API server does not review permissions: " + describe(refused));
+        }
+    }
+
+    /** Whether the own pod exists, as far as this user may know; IOException if the API server does not say. */
+    boolean podExists() throws IOException {
+        return switch (send(new Effect.GetPod(0, config.pod(), null))) {
+            case Reply.PodIs is -> true;
+            case Reply.Failed failed when !failed.why().startsWith("403") -> throw new IOException("the API server fails: " + failed.why());
+            default -> false;
+        };
+    }
+
+    /** The name under which the API server knows this client; the namespace's default service account where it does not say. */
+    String user() {
+        try {
+            return new AuthenticationV1Api(client).createSelfSubjectReview(new V1SelfSubjectReview()).execute().getStatus().getUserInfo()
+                    .getUsername();
+        } catch (ApiException | RuntimeException unknown) {
+            return "system:serviceaccount:" + config.namespace() + ":default";
+        }
     }
 
     // --- Kubernetes Events -------------------------------------------------------------------------------------------
@@ -1833,7 +2088,7 @@ final class Kubernetes implements AutoCloseable {
     }
 }
 
-/** What the process finds around it: environment, service account, kubeconfig; and what it asks of the cluster. */
+/** What the process finds around it: environment, service account, kubeconfig. */
 final class Surroundings {
 
     private static final Path SERVICE_ACCOUNT = Path.of("/var/run/secrets/kubernetes.io/serviceaccount");
@@ -1876,18 +2131,291 @@ final class Surroundings {
             return null;
         }
     }
+}
 
-    /** The Role that the program needs, as YAML to apply. */
-    static String role(Config config) {
+// ---------------------------------------------------------------------------------------------------------------------
+// What people, probes and the application see
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The permissions that the program needs: whether they are there, and what to apply where they are not. */
+final class Review {
+
+    /** One access that the program will ask for; {@code name} is null where the object has none yet. */
+    record Access(String verb, String group, String resource, String name) {
+        @Override
+        public String toString() {
+            return verb + " " + resource + (group.isEmpty() ? "" : "." + group) + (name == null ? "" : "/" + name);
+        }
+    }
+
+    private Review() {}
+
+    private static List<Access> needed(Config config) {
+        List<Access> all = new ArrayList<>();
+        String coordination = "coordination.k8s.io";
+        all.add(new Access("create", coordination, "leases", null));
+        Stream.of("get", "update", "list", "watch").forEach(verb -> all.add(new Access(verb, coordination, "leases", config.leaseName())));
+        Stream.of("get", "list", "watch", "patch").forEach(verb -> all.add(new Access(verb, "", "pods", null)));
+        Stream.of("create", "patch").forEach(verb -> all.add(new Access(verb, "", "events", null)));
+        return all;
+    }
+
+    /** Prints one line per permission, the own pod, and what to apply; returns the exit code. IOException if the API server fails. */
+    static int print(Config config, Kubernetes kubernetes, PrintStream out) throws IOException {
+        boolean complete = true;
+        boolean podExists = kubernetes.podExists();
+        out.printf("%-8s%s%n", podExists ? "ok" : "missing", "pod " + config.namespace() + "/" + config.pod());
+        for (Access access : needed(config)) {
+            boolean allowed = kubernetes.isAllowed(access);
+            complete &= allowed;
+            out.printf("%-8s%s%n", allowed ? "ok" : "missing", access);
+        }
+        if (!complete) {
+            out.printf("---%n%s", role(config, kubernetes.user()));
+        }
+        return complete && podExists ? LeaderLabeler.STOPPED : LeaderLabeler.INCOMPLETE;
+    }
+
+    /** The same review at the start of a sidecar: says in one warning what will be missing, Kubernetes Events excepted. Never throws. */
+    static void warn(Config config, Kubernetes kubernetes) {
+        try {
+            List<String> missing = new ArrayList<>();
+            for (Access access : needed(config)) {
+                if (!access.resource().equals("events") && !kubernetes.isAllowed(access)) {
+                    missing.add(access.toString());
+                }
+            }
+            if (!missing.isEmpty()) {
+                kubernetes.complainOfPermissions("permissions are missing: " + String.join(", ", missing));
+            }
+        } catch (IOException unanswered) {
+            LoggerFactory.getLogger("leader-labeler").debug("permissions were not reviewed: {}", unanswered.getMessage());
+        }
+    }
+
+    /** Role and RoleBinding for {@code user}, a user name as the API server knows it, as YAML to apply. */
+    static String role(Config config, String user) {
+        String[] account = user.split(":");
+        String subject = account.length == 4 && user.startsWith("system:serviceaccount:")
+                ? "{kind: ServiceAccount, name: %s, namespace: %s}".formatted(account[3], account[2])
+                : "{kind: User, name: \"%s\", apiGroup: rbac.authorization.k8s.io}".formatted(user);
         return """
                 apiVersion: rbac.authorization.k8s.io/v1
                 kind: Role
-                metadata: {name: %1$s-leader-labeler, namespace: %2$s}
+                metadata: {name: leader-labeler-%1$s, namespace: %2$s}
                 rules:
                 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
                 - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%3$s], verbs: [get, update, list, watch]}
                 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, patch]}
                 - {apiGroups: [""], resources: [events], verbs: [create, patch]}
-                """.formatted(config.election(), config.namespace(), config.leaseName());
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: RoleBinding
+                metadata: {name: leader-labeler-%1$s, namespace: %2$s}
+                roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: leader-labeler-%1$s}
+                subjects: [%4$s]
+                """.formatted(config.election(), config.namespace(), config.leaseName(), subject);
+    }
+}
+
+/** A file that tells the application in the same pod who leads: {@code {"leader":true,"epoch":"…","name":"…"}}, always whole. */
+final class RoleFile {
+
+    private final Path path;
+    private final Path temporary;
+    private String written;
+
+    /** Writes the first content, that {@code pod} does not lead; IOException with one line if the path cannot be written. */
+    RoleFile(Path path, String pod) throws IOException {
+        this.path = path;
+        this.temporary = path.resolveSibling("." + path.getFileName() + ".new");
+        try {
+            replace(content(false, "0", ""));
+        } catch (IOException unwritable) {
+            throw new IOException("--role-file: \"" + path + "\" must be a path that can be written: " + unwritable);
+        }
+    }
+
+    /**
+     * Writes the state if it differs from what the file says. A process that is frozen cannot: an application that must not be misled then
+     * compares epochs.
+     */
+    void write(Status status) {
+        try {
+            replace(content(status.leading(), status.epoch(), status.leader()));
+        } catch (IOException failed) {
+            LoggerFactory.getLogger("leader-labeler").error("--role-file: \"{}\" cannot be written: {}", path, failed.toString());
+        }
+    }
+
+    private void replace(String content) throws IOException {
+        if (!content.equals(written)) {
+            Files.writeString(temporary, content);
+            Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            written = content;
+        }
+    }
+
+    private static String content(boolean leader, String epoch, String name) {
+        return JSON.serialize(HttpEndpoint.ordered("leader", leader, "epoch", epoch, "name", name)) + "\n";
+    }
+}
+
+/** State, probes and metrics over HTTP, for reading only. It takes from the sidecar what is there and never waits for the elector. */
+final class HttpEndpoint implements AutoCloseable {
+
+    private static final int THREADS = 2;
+    private static final Pattern ADDRESS = Pattern.compile("(\\[[0-9a-fA-F:.]+]|[^:]*):(\\d{1,5})");
+
+    private final Config config;
+    private final Sidecar sidecar;
+    private final Kubernetes kubernetes;
+    private final HttpServer server;
+    private final ExecutorService workers = Executors.newFixedThreadPool(THREADS);
+
+    /** Reads {@code [HOST]:PORT}, null for {@code off}; throws IllegalArgumentException whose message names the flag. */
+    static InetSocketAddress parse(String text) {
+        Matcher parts = ADDRESS.matcher(text);
+        if (text.equals("off")) {
+            return null;
+        }
+        if (!parts.matches() || Integer.parseInt(parts.group(2)) > 65535) {
+            throw new IllegalArgumentException("--http-address: \"" + text + "\" must be [HOST]:PORT, such as :4040 or [::1]:4040, or off");
+        }
+        int port = Integer.parseInt(parts.group(2));
+        return parts.group(1).isEmpty() ? new InetSocketAddress(port) : new InetSocketAddress(parts.group(1), port);
+    }
+
+    /** Listens at once; IOException with one line if the address cannot be had. */
+    HttpEndpoint(InetSocketAddress address, Config config, Sidecar sidecar, Kubernetes kubernetes) throws IOException {
+        limit();
+        this.config = config;
+        this.sidecar = sidecar;
+        this.kubernetes = kubernetes;
+        try {
+            this.server = HttpServer.create(address, 0);
+        } catch (IOException busy) {
+            throw new IOException("--http-address: cannot listen at " + address + ": " + busy.getMessage());
+        }
+        server.createContext("/", this::handle);
+        server.setExecutor(workers);
+        server.start();
+    }
+
+    /** Bounds what strangers can tie up; the JDK's server reads these once. Seconds and counts. */
+    private static void limit() {
+        System.setProperty("jdk.httpserver.maxConnections", "300");
+        System.setProperty("sun.net.httpserver.maxIdleConnections", "10");
+        System.setProperty("sun.net.httpserver.idleInterval", "5");
+        System.setProperty("sun.net.httpserver.maxReqTime", "5");
+        System.setProperty("sun.net.httpserver.maxRspTime", "5");
+        System.setProperty("sun.net.httpserver.maxReqHeaders", "50");
+        System.setProperty("sun.net.httpserver.maxReqHeaderSize", "8192");
+    }
+
+    /** The port that it listens on, also where the flag left the choice (0). */
+    int port() {
+        return server.getAddress().getPort();
+    }
+
+    private record Answer(int code, String type, String body) {
+        static Answer text(int code, String body) {
+            return new Answer(code, "text/plain; charset=utf-8", body + "\n");
+        }
+    }
+
+    private void handle(HttpExchange exchange) throws IOException {
+        try (exchange) {
+            boolean head = exchange.getRequestMethod().equals("HEAD");
+            Answer answer = head || exchange.getRequestMethod().equals("GET") ? answer(exchange.getRequestURI().getPath())
+                    : Answer.text(405, "only GET and HEAD");
+            byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
+            exchange.getResponseHeaders().set("Content-Type", answer.type());
+            if (answer.code() == 405) {
+                exchange.getResponseHeaders().set("Allow", "GET, HEAD");
+            }
+            exchange.sendResponseHeaders(answer.code(), head ? -1 : body.length);
+            if (!head) {
+                exchange.getResponseBody().write(body);
+            }
+        }
+    }
+
+    private Answer answer(String path) {
+        Status status = sidecar.status();
+        boolean leading = status != null && status.isLeading(sidecar.now());
+        return switch (path) {
+            case "/" -> new Answer(200, "application/json", state(status, leading));
+            case "/leader" -> Answer.text(leading ? 200 : 503, leading ? "leader" : "not leader");
+            case "/healthz" -> sidecar.isStuck() ? Answer.text(503, "stuck") : Answer.text(200, "ok");
+            case "/readyz" -> status != null && status.registered() ? Answer.text(200, "ok") : Answer.text(503, "own labels not written");
+            case "/metrics" -> new Answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics(status, leading));
+            default -> Answer.text(404, "not found");
+        };
+    }
+
+    private String state(Status status, boolean leading) {
+        return JSON.serialize(status == null ? ordered("name", "", "self", config.pod(), "leader", false, "epoch", "0")
+                : ordered("name", status.leader(), "self", status.self(), "leader", leading, "epoch", leading ? status.epoch() : "0",
+                        "since", status.since().toString(), "participants", status.participants())) + "\n";
+    }
+
+    /** A map that keeps the order of its pairs of key and value. */
+    static Map<String, Object> ordered(Object... pairs) {
+        Map<String, Object> map = new LinkedHashMap<>();
+        for (int i = 0; i < pairs.length; i += 2) {
+            map.put((String) pairs[i], pairs[i + 1]);
+        }
+        return map;
+    }
+
+    private String metrics(Status status, boolean leading) {
+        StringBuilder out = new StringBuilder();
+        family(out, "leader_election_master_status", "gauge", "Whether this pod leads.",
+                Map.of("name=\"" + config.leaseName() + "\"", leading ? 1 : 0));
+        if (status != null) {
+            Figures figures = status.figures();
+            gauge(out, "epoch", "Fencing token of this pod's leadership, 0 while it does not lead.",
+                    Long.parseLong(leading ? status.epoch() : "0"));
+            counter(out, "transitions", "Changes of the Lease's holder seen.", Map.of("", figures.transitions()));
+            gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(figures.leaseChangedAt()));
+            gauge(out, "renewal_age_seconds", "Time since this pod's last renewal, NaN before the first.",
+                    secondsSince(figures.renewedAt()));
+            gauge(out, "last_handover_seconds", "From a Lease nobody held to this pod's label, the last time.", figures.handover() / 1e9);
+            gauge(out, "last_takeover_seconds", "From an expired or orphaned Lease to this pod's label, the last time.",
+                    figures.takeover() / 1e9);
+            counter(out, "label_patches", "Pod writes by result.", figures.patches().entrySet().stream()
+                    .collect(Collectors.toMap(e -> "result=\"" + e.getKey() + "\"", Map.Entry::getValue)));
+            counter(out, "drift_healed", "Pod writes that undid what somebody else had done.", Map.of("", figures.healed()));
+        }
+        counter(out, "api_requests", "Requests to the API server.", kubernetes.requests().entrySet().stream()
+                .collect(Collectors.toMap(e -> "verb=\"%s\",resource=\"%s\",code=\"%s\"".formatted(e.getKey().verb(), e.getKey().resource(),
+                        e.getKey().code()), e -> e.getValue().sum())));
+        return out.toString();
+    }
+
+    private double secondsSince(long time) {
+        return time == 0 ? Double.NaN : (sidecar.now() - time) / 1e9;
+    }
+
+    private static void gauge(StringBuilder out, String name, String help, Number value) {
+        family(out, "leader_labeler_" + name, "gauge", help, Map.of("", value));
+    }
+
+    private static void counter(StringBuilder out, String name, String help, Map<String, ? extends Number> samples) {
+        family(out, "leader_labeler_" + name + "_total", "counter", help, samples);
+    }
+
+    private static void family(StringBuilder out, String name, String type, String help, Map<String, ? extends Number> samples) {
+        out.append("# HELP ").append(name).append(' ').append(help).append("\n# TYPE ").append(name).append(' ').append(type).append('\n');
+        new TreeMap<>(samples).forEach((labels, value) ->
+                out.append(name).append(labels.isEmpty() ? "" : "{" + labels + "}").append(' ').append(value).append('\n'));
+    }
+
+    /** Stops listening. */
+    @Override
+    public void close() {
+        server.stop(0);
+        workers.shutdownNow();
     }
 }

@@ -60,6 +60,11 @@ public final class AllTests {
             .filters((PostDiscoveryFilter) test -> FilterResult.includedIf(filters.isEmpty()
                 || filters.stream().anyMatch(filter -> matches(test, filter))))
             .configurationParameter("junit.jupiter.execution.timeout.testable.method.default", "10 m")
+            // Classes one after the other; within one, tests that say so (@ConcurrentTest): they mostly wait.
+            .configurationParameter("junit.jupiter.execution.parallel.enabled", "true")
+            .configurationParameter("junit.jupiter.execution.parallel.config.executor-service", "worker_thread_pool")
+            .configurationParameter("junit.jupiter.execution.parallel.config.strategy", "fixed")
+            .configurationParameter("junit.jupiter.execution.parallel.config.fixed.parallelism", "5")
             .build();
     }
 
@@ -75,7 +80,7 @@ public final class AllTests {
         }).orElse(false);
     }
 
-    /** Counts and prints what happens. Tests run one after the other, so no more than one class is open at a time. */
+    /** Counts and prints what happens. Classes run one after the other, but tests of one may run at the same time. */
     private static final class Report implements TestExecutionListener {
         private final boolean realRequired;
         private final Map<String, Long> started = new HashMap<>();
@@ -95,19 +100,19 @@ public final class AllTests {
         }
 
         @Override
-        public void executionStarted(TestIdentifier test) {
+        public synchronized void executionStarted(TestIdentifier test) {
             started.put(test.getUniqueId(), System.nanoTime());
         }
 
         @Override
-        public void executionSkipped(TestIdentifier test, String reason) {
+        public synchronized void executionSkipped(TestIdentifier test, String reason) {
             List<TestIdentifier> tests = new ArrayList<>(List.of(test));
             tests.addAll(plan.getDescendants(test));
             tests.stream().filter(each -> plan.getChildren(each).isEmpty()).forEach(each -> skip(each, reason));
         }
 
         @Override
-        public void executionFinished(TestIdentifier test, TestExecutionResult result) {
+        public synchronized void executionFinished(TestIdentifier test, TestExecutionResult result) {
             Throwable problem = result.getThrowable().orElse(null);
             switch (result.getStatus()) {
                 case FAILED -> fail(test, problem);

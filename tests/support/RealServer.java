@@ -148,17 +148,12 @@ final class RealServer implements TestServer {
 
     /** Stops the API server's process (SIGSTOP): connections stay open, requests hang. {@link #resumeServer} ends that. */
     void pauseServer() {
-        signal(apiServer(), "STOP");
+        ServerProcess.signal(apiServer(), "STOP");
     }
 
     /** Continues the API server's process (SIGCONT). */
     void resumeServer() {
-        signal(apiServer(), "CONT");
-    }
-
-    /** Sends a signal, for example {@code STOP}, which Java itself cannot; the process is one that this JVM started. */
-    static void signal(ProcessHandle process, String name) {
-        run(Map.of(), List.of("kill", "-" + name, Long.toString(process.pid())));
+        ServerProcess.signal(apiServer(), "CONT");
     }
 
     /**

@@ -25,6 +25,21 @@ final class ServerProcess implements AutoCloseable {
         return process.toHandle();
     }
 
+    /** Sends a signal, for example {@code STOP}, which Java itself cannot, to a process that this JVM started. */
+    static void signal(ProcessHandle process, String name) {
+        try {
+            int code = new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).inheritIO().start().waitFor();
+            if (code != 0) {
+                throw new IllegalStateException("kill -" + name + " " + process.pid() + " ended with " + code);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
     /** The last lines of the output, for a message about what went wrong. */
     String lastOutput() {
         try {
