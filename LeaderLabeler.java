@@ -114,7 +114,7 @@ import sun.misc.Signal;
  */
 @Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.About.class,
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
-        footerHeading = "%nEnvironment: POD_NAME, POD_NAMESPACE, KUBECONFIG%nExit codes:%n",
+        footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
 public final class LeaderLabeler implements Callable<Integer> {
 
@@ -850,12 +850,12 @@ final class Elector {
         effects = new ArrayList<>();
         if (!ended) {
             note(event);
-            Role before;
-            do {
+            Role before = null;
+            while (role != before && !ended) {
                 before = role;
                 wakeAt = NEVER;
                 decide();
-            } while (role != before && !ended);
+            }
             publish();
         }
         return effects;
