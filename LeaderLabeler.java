@@ -67,11 +67,16 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.BiConsumer;
@@ -237,9 +242,9 @@ public final class LeaderLabeler implements Callable<Integer> {
         Config config;
         InetSocketAddress address;
         try {
+            setUpLog(operation.logLevel);
             config = config();
             address = HttpEndpoint.parse(operation.httpAddress);
-            setUpLog(operation.logLevel);
         } catch (IllegalArgumentException broken) {
             throw new ParameterException(new CommandLine(this), broken.getMessage());
         }
@@ -704,6 +709,8 @@ final class Elector {
     private static final long NEVER = Long.MAX_VALUE;
     private static final long RANK_STEP = TimeUnit.MILLISECONDS.toNanos(50);
     private static final long FIRST_RETRY = TimeUnit.MILLISECONDS.toNanos(50);
+    /** How long a release waits for the answer to a pod write. */
+    private static final long SETTLE_LIMIT = TimeUnit.MILLISECONDS.toNanos(250);
     /** How long an offered Lease may stay without a new holder. */
     private static final long SUCCESSOR_LIMIT = TimeUnit.SECONDS.toNanos(2);
     /** How long after SIGTERM the fence of a new holder is awaited. */
@@ -804,7 +811,9 @@ final class Elector {
     private Instant lastAcquireTime = Instant.EPOCH;
     private Win win;
     private String trueSentOn;
+    private boolean farewell;
     private String partingReason;
+    private long partingAt;
     private long partedAt = NEVER;
     private long unreadySince;
     private long steppedDownAt = NEVER;
@@ -1270,6 +1279,7 @@ final class Elector {
     private void lead() {
         if (!isWon()) {
             stopLeading("the Lease " + (isHeld() ? "was taken by " + lease.holder() : "was emptied or deleted"));
+            bidFarewell();
             become(Role.FOLLOWING);
             return;
         }
@@ -1387,6 +1397,7 @@ final class Elector {
 
     private void startParting(String reason) {
         partingReason = reason;
+        partingAt = now;
         stopLeading(reason);
         become(Role.PARTING);
     }
@@ -1398,7 +1409,7 @@ final class Elector {
         } else if (leaseInDoubt) {
             askLease();
         } else if (isHeldBySelf()) {
-            putLease(lease.released());
+            releaseLease();
         } else if (!pending.containsKey(LEASE)) {
             partedAt = Math.min(partedAt, now);
             if (!mayBeLabelled()) {
@@ -1406,6 +1417,14 @@ final class Elector {
             } else if (!fenceIsDue()) {
                 fenceSelf();
             }
+        }
+    }
+
+    /** A pod write that is under way would get between the successor's reading and its fence, so its answer is awaited, but not long. */
+    private void releaseLease() {
+        boolean writing = pending.values().stream().anyMatch(request -> request instanceof Effect.PatchPod);
+        if (!writing || due(partingAt + SETTLE_LIMIT)) {
+            putLease(lease.released());
         }
     }
 
@@ -1435,6 +1454,7 @@ final class Elector {
     }
 
     private void finishParting() {
+        bidFarewell();
         if (stopAt != NEVER) {
             end(0, "stopped");
         } else if (own() != null && own().finished()) {
@@ -1446,6 +1466,7 @@ final class Elector {
 
     private void end(int code, String why) {
         stopLeading(why);
+        bidFarewell();
         ended = true;
         effects.add(new Effect.Exit(code, why));
     }
@@ -1555,10 +1576,16 @@ final class Elector {
         if (win != null) {
             log(false, "stopped leading epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toSeconds(now - win.wonAt) + "s reason=\""
                     + reason + "\"");
-            if (win.announced) {
-                effects.add(new Effect.Announce(leaseUid(), config.pod() + " stopped leading"));
-            }
+            farewell = win.announced;
             win = null;
+        }
+    }
+
+    /** Only once the label is off or elsewhere: the hand-over comes first. */
+    private void bidFarewell() {
+        if (farewell) {
+            farewell = false;
+            effects.add(new Effect.Announce(leaseUid(), config.pod() + " stopped leading"));
         }
     }
 
@@ -1601,6 +1628,7 @@ final class Sidecar {
     private final LinkedBlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private final long origin = System.nanoTime();
     private final Consumer<Status> sink;
+    private Future<?> announced = CompletableFuture.completedFuture(null);
     private volatile Status status;
     private volatile long busySince = IDLE;
 
@@ -1626,6 +1654,7 @@ final class Sidecar {
                 busySince = now();
                 for (Effect effect : elector.on(event, now(), Instant.now())) {
                     if (effect instanceof Effect.Exit exit) {
+                        awaitAnnouncement();
                         LOG.info("exit code={} reason=\"{}\"", exit.code(), exit.why());
                         return exit.code();
                     }
@@ -1665,11 +1694,19 @@ final class Sidecar {
                 status = publish.status();
                 sink.accept(status);
             }
-            case Effect.Announce announce -> workers.execute(() -> kubernetes.announce(announce));
+            case Effect.Announce announce -> announced = workers.submit(() -> kubernetes.announce(announce));
             case Effect.Log log when log.warning() -> LOG.warn(log.line());
             case Effect.Log log -> LOG.info(log.line());
             case Effect.Rewatch rewatch -> kubernetes.rewatch();
             case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
+        }
+    }
+
+    private void awaitAnnouncement() {
+        try {
+            announced.get(Kubernetes.EVENT_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (ExecutionException | InterruptedException | TimeoutException lost) {
+            LOG.debug("the last Event may be lost: {}", lost.toString());
         }
     }
 
@@ -1711,6 +1748,8 @@ final class Kubernetes implements AutoCloseable {
     private static final Pattern STATUS_MESSAGE = Pattern.compile("\"message\":\"((?:[^\"\\\\]|\\\\.)*)\"");
     /** A watch is begun anew this often, as client-go's reflector does. */
     private static final int WATCH_SECONDS = 300;
+    /** How long the answer to a Kubernetes Event is awaited. */
+    static final int EVENT_MILLIS = 400;
 
     private final Config config;
     private final String namespace;
@@ -1722,6 +1761,7 @@ final class Kubernetes implements AutoCloseable {
     private final EventRecorder recorder;
     private final Map<String, Long> complaints = new ConcurrentHashMap<>();
     private final Map<RequestKind, LongAdder> requests = new ConcurrentHashMap<>();
+    private final Semaphore eventAnswers = new Semaphore(0);
     private final List<Thread> watchers = new ArrayList<>();
     private final Set<Call> open = ConcurrentHashMap.newKeySet();
     private volatile boolean closed;
@@ -1778,6 +1818,9 @@ final class Kubernetes implements AutoCloseable {
             return response;
         } finally {
             requests.computeIfAbsent(new RequestKind(verb, resource, code), kind -> new LongAdder()).increment();
+            if (resource.equals("events")) {
+                eventAnswers.release();
+            }
         }
     }
 
@@ -1837,7 +1880,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private Reply failure(String why, long pauseNanos) {
-        complain("the API server does not answer as it should, still trying: " + why);
+        complain("requests", "the API server does not answer as it should, still trying: " + why);
         return new Reply.Failed(why, pauseNanos);
     }
 
@@ -1861,15 +1904,15 @@ final class Kubernetes implements AutoCloseable {
 
     /** Warns of a missing permission, with what to apply. */
     void complainOfPermissions(String what) {
-        complain(what + "\nApply this, and the sidecar goes on by itself:\n" + Review.role(config, user()));
+        complain(what, what + "\nApply this, and the sidecar goes on by itself:\n" + Review.role(config, user()));
     }
 
-    /** Warns, but not more often than once a minute about the same thing. */
-    private void complain(String text) {
+    /** Warns, but not more often than once a minute about the same matter. */
+    private void complain(String matter, String text) {
         long now = System.nanoTime();
-        Long last = complaints.get(text);
+        Long last = complaints.get(matter);
         if (!closed && (last == null || now - last > TimeUnit.MINUTES.toNanos(1))) {
-            complaints.put(text, now);
+            complaints.put(matter, now);
             LOG.warn(text);
         }
     }
@@ -1930,7 +1973,7 @@ final class Kubernetes implements AutoCloseable {
                 version = watchFrom(version, source);
             } catch (ApiException refused) {
                 version = null;
-                complain(refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead: "
+                complain(source.what(), refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead: "
                         + describe(refused) : "cannot watch " + source.what() + ", trying again: " + describe(refused));
             } catch (IOException | RuntimeException broken) {
                 version = null;
@@ -2010,11 +2053,19 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Kubernetes Events -------------------------------------------------------------------------------------------
 
-    /** Writes a Kubernetes Event on the Lease; without the permission to, nothing happens. Not for the elector's thread: it may wait. */
+    /**
+     * Writes a Kubernetes Event on the Lease and waits for the answer, {@link #EVENT_MILLIS} at most; without the permission to, nothing
+     * happens. Not for the elector's thread.
+     */
     void announce(Effect.Announce announce) {
         V1ObjectReference lease = new V1ObjectReference().apiVersion("coordination.k8s.io/v1").kind("Lease")
                 .namespace(config.namespace()).name(config.leaseName()).uid(announce.leaseUid());
         recorder.event(lease, EventType.Normal, "LeaderElection", announce.message());
+        try {
+            eventAnswers.tryAcquire(EVENT_MILLIS, TimeUnit.MILLISECONDS);
+        } catch (InterruptedException closing) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     /** Ends watches, calls and threads. */
