@@ -52,6 +52,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
@@ -452,23 +453,34 @@ record Config(String election, String pod, String namespace, String leadershipLa
  *
  * @param pod name of the pod, equal to the Lease's {@code holderIdentity}
  * @param uid uid of that pod: a pod that was replaced under the same name is another holder
- * @param acquireTime tells this win from any other of the same pod; whole microseconds, because that is what a Lease stores
+ * @param acquireTime tells this win from any other of the same pod
+ * @param renewTime when it was last renewed; like acquireTime in whole microseconds, because that is what a Lease stores
  */
-record Claim(String pod, String uid, Instant acquireTime) {
+record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
 
-    /** Reads the annotation {@code <pod>/<uid>/<acquireTime>}; null where it is absent ({@code text} null) or malformed. */
+    /** Reads the annotation {@code <pod>/<uid>/<acquireTime>/<renewTime>}; null where it is absent ({@code text} null) or malformed. */
     static Claim parse(String text) {
         String[] parts = text == null ? new String[0] : text.split("/", -1);
         try {
-            return parts.length == 3 ? new Claim(parts[0], parts[1], Instant.parse(parts[2])) : null;
+            return parts.length == 4 ? new Claim(parts[0], parts[1], Instant.parse(parts[2]), Instant.parse(parts[3])) : null;
         } catch (DateTimeParseException malformed) {
             return null;
         }
     }
 
+    /** The same claim for the next renewal. */
+    Claim renewed(Instant time) {
+        return new Claim(pod, uid, acquireTime, time);
+    }
+
+    /** Whether {@code other} (may be null) comes from the same win, renewed or not. */
+    boolean isSameWin(Claim other) {
+        return other != null && pod.equals(other.pod) && uid.equals(other.uid) && acquireTime.equals(other.acquireTime);
+    }
+
     @Override
     public String toString() {
-        return pod + "/" + uid + "/" + acquireTime;
+        return pod + "/" + uid + "/" + acquireTime + "/" + renewTime;
     }
 }
 
@@ -477,17 +489,17 @@ record Claim(String pod, String uid, Instant acquireTime) {
  *
  * @param version its {@code metadata.resourceVersion}
  * @param holder {@code spec.holderIdentity}, empty if nobody holds it
- * @param durationSeconds null if not recorded
- * @param acquireTime null if not recorded
- * @param claim null if nobody holds it, or somebody whose claim is not proven: a client-go program keeps foreign annotations when
- *     it takes over, so ours counts only while its name and time equal the record's
+ * @param durationSeconds null if not recorded; so for acquireTime and renewTime
+ * @param claim null if nobody holds it, or somebody whose claim is not proven. A client-go program keeps foreign annotations, when it takes
+ *     over (another name or acquireTime) and when it goes on under the name of a pod of ours (another renewTime), so ours counts only while
+ *     all three equal the record's.
  * @param origin the decoded object, carried along so that a PUT keeps what other people wrote there; null for a new one
  */
-record Lease(String version, String uid, String holder, Integer durationSeconds, Instant acquireTime, int transitions, Claim claim,
-        Object origin) {
+record Lease(String version, String uid, String holder, Integer durationSeconds, Instant acquireTime, Instant renewTime, int transitions,
+        Claim claim, Object origin) {
 
     Lease {
-        if (claim != null && !(claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime))) {
+        if (claim != null && !(claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime) && claim.renewTime().equals(renewTime))) {
             claim = null;
         }
     }
@@ -499,12 +511,12 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
     /** The record with which {@code claim}'s pod takes or keeps this Lease. Transitions count changes of the holder, as in client-go. */
     Lease heldBy(Claim claim, long durationSeconds) {
         int changes = holder.equals(claim.pod()) ? transitions : transitions + 1;
-        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), changes, claim, origin);
+        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), claim.renewTime(), changes, claim, origin);
     }
 
     /** The record that frees this Lease, as client-go writes it: no holder, one second, transitions kept; our annotation removed. */
-    Lease released() {
-        return new Lease(version, uid, "", 1, acquireTime, transitions, null, origin);
+    Lease released(Instant time) {
+        return new Lease(version, uid, "", 1, time, time, transitions, null, origin);
     }
 }
 
@@ -808,7 +820,7 @@ final class Elector {
     private Claim attempt;
     private long freeSince;
     private boolean offered;
-    private Instant lastAcquireTime = Instant.EPOCH;
+    private Instant lastTime = Instant.EPOCH;
     private Win win;
     private String trueSentOn;
     private boolean farewell;
@@ -1039,7 +1051,7 @@ final class Elector {
             win = new Win(claim, version, lastHolder, now, freeSince, offered);
             become(Role.LEADING);
         }
-        if (win != null && claim.equals(win.claim)) {
+        if (win != null && win.claim.isSameWin(claim)) {
             win.coveredBefore = put.stamp();
             win.renewedAt = leaseAskedAt;
             renewedAt = leaseAskedAt;
@@ -1260,7 +1272,8 @@ final class Elector {
                 listingFor = lease.version();
             }
         } else {
-            Claim claim = new Claim(config.pod(), uid, nextAcquireTime());
+            Instant time = nextTime();
+            Claim claim = new Claim(config.pod(), uid, time, time);
             if (putLease(lease.heldBy(claim, config.leaseDuration().toSeconds()))) {
                 attempt = claim;
                 freeSince = Math.min(freeAt(), now);
@@ -1269,11 +1282,11 @@ final class Elector {
         }
     }
 
-    /** No two wins of one process share an acquireTime, even if the wall clock steps back between them. */
-    private Instant nextAcquireTime() {
+    /** What is written into the Lease as the time: never the same twice, even if the wall clock stands still or steps back. */
+    private Instant nextTime() {
         Instant time = wall.truncatedTo(ChronoUnit.MICROS);
-        lastAcquireTime = time.isAfter(lastAcquireTime) ? time : lastAcquireTime.plus(1, ChronoUnit.MICROS);
-        return lastAcquireTime;
+        lastTime = time.isAfter(lastTime) ? time : lastTime.plus(1, ChronoUnit.MICROS);
+        return lastTime;
     }
 
     private void lead() {
@@ -1297,7 +1310,7 @@ final class Elector {
         if (leaseInDoubt) {
             askLease();
         } else if (!covered || due(win.renewedAt + retryPeriod)) {
-            putLease(lease.heldBy(win.claim, config.leaseDuration().toSeconds()));
+            putLease(lease.heldBy(win.claim.renewed(nextTime()), config.leaseDuration().toSeconds()));
         }
         due(win.renewedAt + renewDeadline);
         giveBackWhatIsOfNoUse();
@@ -1321,7 +1334,7 @@ final class Elector {
 
     /** Whether the Lease is still that of this win: the same holder, claim and acquireTime, not merely no other's. */
     private boolean isWon() {
-        return isHeld() && win.claim.equals(lease.claim());
+        return isHeld() && win.claim.isSameWin(lease.claim());
     }
 
     /**
@@ -1424,7 +1437,7 @@ final class Elector {
     private void releaseLease() {
         boolean writing = pending.values().stream().anyMatch(request -> request instanceof Effect.PatchPod);
         if (!writing || due(partingAt + SETTLE_LIMIT)) {
-            putLease(lease.released());
+            putLease(lease.released(nextTime()));
         }
     }
 
@@ -2093,10 +2106,14 @@ final class Kubernetes implements AutoCloseable {
     private Lease decode(V1Lease lease) {
         V1ObjectMeta meta = lease.getMetadata();
         V1LeaseSpec spec = lease.getSpec() == null ? new V1LeaseSpec() : lease.getSpec();
-        Instant acquireTime = spec.getAcquireTime() == null ? null : spec.getAcquireTime().toInstant();
         return new Lease(meta.getResourceVersion(), meta.getUid(), spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
-                spec.getLeaseDurationSeconds(), acquireTime, spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
+                spec.getLeaseDurationSeconds(), instant(spec.getAcquireTime()), instant(spec.getRenewTime()),
+                spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
                 Claim.parse(value(meta.getAnnotations(), config.claimAnnotation())), lease);
+    }
+
+    private static Instant instant(OffsetDateTime time) {
+        return time == null ? null : time.toInstant();
     }
 
     /** What other people wrote into the Lease stays: their labels, annotations, owners, and the fields that we do not know. */
@@ -2112,8 +2129,7 @@ final class Kubernetes implements AutoCloseable {
                         .resourceVersion(lease.version()).uid(lease.uid()).annotations(annotations).labels(meta.getLabels())
                         .ownerReferences(meta.getOwnerReferences()).finalizers(meta.getFinalizers()))
                 .spec(new V1LeaseSpec().holderIdentity(lease.holder()).leaseDurationSeconds(lease.durationSeconds())
-                        .acquireTime(lease.acquireTime() == null ? null : lease.acquireTime().atOffset(ZoneOffset.UTC))
-                        .renewTime(Instant.now().truncatedTo(ChronoUnit.MICROS).atOffset(ZoneOffset.UTC))
+                        .acquireTime(lease.acquireTime().atOffset(ZoneOffset.UTC)).renewTime(lease.renewTime().atOffset(ZoneOffset.UTC))
                         .leaseTransitions(lease.transitions()).strategy(spec.getStrategy()).preferredHolder(spec.getPreferredHolder()));
     }
 
