@@ -220,7 +220,7 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     /** Runs the sidecar and ends the process with one of the exit codes above. */
     public static void main(String... args) {
-        // Not System.exit: after a signal the JVM would insist on the signal's own exit code.
+        // Not System.exit: there is nothing left to finish, and no thread of a library may keep the process from ending.
         Runtime.getRuntime().halt(run(args));
     }
 
