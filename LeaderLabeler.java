@@ -1954,7 +1954,7 @@ final class Kubernetes implements AutoCloseable {
                 (all, version) -> sink.accept(
                         all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode((V1Lease) all.getFirst()))),
                 lease -> sink.accept(new Event.LeaseSeen(decode(lease))),
-                lease -> sink.accept(new Event.LeaseLeft(lease.getMetadata().getResourceVersion()))));
+                lease -> sink.accept(new Event.LeaseLeft(present(lease.getMetadata().getResourceVersion())))));
         String byKey = config.leadershipLabel();
         start(new Source<>("the pods", new TypeToken<Watch.Response<V1Pod>>() { },
                 () -> core.listNamespacedPod(namespace).labelSelector(byKey).execute(),
@@ -1962,7 +1962,7 @@ final class Kubernetes implements AutoCloseable {
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(pod -> decode((V1Pod) pod)).toList(), version)),
                 pod -> sink.accept(new Event.PodSeen(decode(pod))),
-                pod -> sink.accept(new Event.PodLeft(pod.getMetadata().getName(), pod.getMetadata().getResourceVersion()))));
+                pod -> sink.accept(new Event.PodLeft(present(pod.getMetadata().getName()), present(pod.getMetadata().getResourceVersion())))));
     }
 
     private void start(Source<?> source) {
@@ -1976,22 +1976,23 @@ final class Kubernetes implements AutoCloseable {
     private <T extends KubernetesObject> void keepWatching(Source<T> source) {
         String version = null;
         while (!closed) {
-            long begun = System.nanoTime();
+            long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
             try {
                 if (version == null) {
                     KubernetesListObject list = source.lister().list();
-                    version = list.getMetadata().getResourceVersion();
+                    version = present(list.getMetadata().getResourceVersion());
                     source.all().accept(list.getItems(), version);
                 }
                 version = watchFrom(version, source);
             } catch (ApiException refused) {
                 version = null;
+                again = Math.max(again, System.nanoTime() + retryAfter(refused));
                 complain(source.what(), refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead: "
                         + describe(refused) : "cannot watch " + source.what() + ", trying again: " + describe(refused));
             } catch (IOException | RuntimeException broken) {
                 version = null;
             }
-            pause(begun + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random())) - System.nanoTime());
+            pause(again - System.nanoTime());
         }
     }
 
@@ -2100,13 +2101,14 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private Reply podsAre(V1PodList list) {
-        return new Reply.PodsAre(list.getItems().stream().map(this::decode).toList(), list.getMetadata().getResourceVersion());
+        return new Reply.PodsAre(list.getItems().stream().map(this::decode).toList(),
+                present(list.getMetadata().getResourceVersion()));
     }
 
     private Lease decode(V1Lease lease) {
         V1ObjectMeta meta = lease.getMetadata();
         V1LeaseSpec spec = lease.getSpec() == null ? new V1LeaseSpec() : lease.getSpec();
-        return new Lease(meta.getResourceVersion(), meta.getUid(), spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
+        return new Lease(present(meta.getResourceVersion()), present(meta.getUid()), spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
                 spec.getLeaseDurationSeconds(), instant(spec.getAcquireTime()), instant(spec.getRenewTime()),
                 spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
                 Claim.parse(value(meta.getAnnotations(), config.claimAnnotation())), lease);
@@ -2144,10 +2146,18 @@ final class Kubernetes implements AutoCloseable {
         V1PodStatus status = pod.getStatus() == null ? new V1PodStatus() : pod.getStatus();
         boolean ready = status.getConditions() != null
                 && status.getConditions().stream().anyMatch(c -> c.getType().equals("Ready") && c.getStatus().equals("True"));
-        return new Pod(meta.getName(), meta.getUid(), meta.getResourceVersion(), value(meta.getLabels(), config.leadershipLabel()),
+        return new Pod(present(meta.getName()), present(meta.getUid()), present(meta.getResourceVersion()), value(meta.getLabels(), config.leadershipLabel()),
                 value(meta.getLabels(), config.participationLabel()), value(meta.getAnnotations(), config.epochAnnotation()), ready,
                 meta.getDeletionTimestamp() != null, Set.of("Succeeded", "Failed").contains(String.valueOf(status.getPhase())),
                 meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant());
+    }
+
+    /** What every object has. An answer without it is nonsense, however well-formed, and nobody beyond this section gets to see it. */
+    private static String present(String value) {
+        if (value == null) {
+            throw new IllegalStateException("an object without name, uid or version");
+        }
+        return value;
     }
 
     private static String value(Map<String, String> map, String key) {

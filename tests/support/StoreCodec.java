@@ -43,7 +43,6 @@ final class StoreCodec {
         Map<String, Object> meta = Json.object(tree, "metadata");
         Map<String, Object> spec = Json.object(tree, "spec");
         String holder = (String) spec.get("holderIdentity");
-        String acquired = (String) spec.get("acquireTime");
         String renewed = (String) spec.get("renewTime");
         return new Lease(Json.text(meta, "resourceVersion"), Json.text(meta, "uid"), holder == null ? "" : holder,
                 spec.get("leaseDurationSeconds") instanceof Long seconds ? seconds.intValue() : null,
@@ -52,8 +51,12 @@ final class StoreCodec {
                 Claim.parse((String) Json.object(meta, "annotations").get(config.claimAnnotation())), tree);
     }
 
+    private static Instant time(Object recorded) {
+        return recorded == null ? null : Instant.parse((String) recorded);
+    }
+
     /** The body of a PUT: a version or uid that is null is left out; what others wrote on the Lease stays. */
-    Map<String, Object> putBody(Lease lease, Instant renewed) {
+    Map<String, Object> putBody(Lease lease) {
         Map<String, Object> meta = new LinkedHashMap<>(Json.object(tree(lease.origin()), "metadata"));
         Map<String, Object> annotations = new LinkedHashMap<>(Json.object(meta, "annotations"));
         set(annotations, config.claimAnnotation(), lease.claim() == null ? null : lease.claim().toString());
