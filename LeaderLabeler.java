@@ -499,9 +499,9 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
         Claim claim, Object origin) {
 
     Lease {
-        if (claim != null && !(claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime) && claim.renewTime().equals(renewTime))) {
-            claim = null;
-        }
+        boolean agrees = claim != null && claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime)
+                && claim.renewTime().equals(renewTime);
+        claim = agrees ? claim : null;
     }
 
     boolean isHeld() {
@@ -1962,7 +1962,8 @@ final class Kubernetes implements AutoCloseable {
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(pod -> decode((V1Pod) pod)).toList(), version)),
                 pod -> sink.accept(new Event.PodSeen(decode(pod))),
-                pod -> sink.accept(new Event.PodLeft(present(pod.getMetadata().getName()), present(pod.getMetadata().getResourceVersion())))));
+                pod -> sink.accept(
+                        new Event.PodLeft(present(pod.getMetadata().getName()), present(pod.getMetadata().getResourceVersion())))));
     }
 
     private void start(Source<?> source) {
@@ -1987,8 +1988,9 @@ final class Kubernetes implements AutoCloseable {
             } catch (ApiException refused) {
                 version = null;
                 again = Math.max(again, System.nanoTime() + retryAfter(refused));
-                complain(source.what(), refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead: "
-                        + describe(refused) : "cannot watch " + source.what() + ", trying again: " + describe(refused));
+                String what = refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead"
+                        : "cannot watch " + source.what() + ", trying again";
+                complain(source.what(), what + ": " + describe(refused));
             } catch (IOException | RuntimeException broken) {
                 version = null;
             }
@@ -2108,7 +2110,8 @@ final class Kubernetes implements AutoCloseable {
     private Lease decode(V1Lease lease) {
         V1ObjectMeta meta = lease.getMetadata();
         V1LeaseSpec spec = lease.getSpec() == null ? new V1LeaseSpec() : lease.getSpec();
-        return new Lease(present(meta.getResourceVersion()), present(meta.getUid()), spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
+        return new Lease(present(meta.getResourceVersion()), present(meta.getUid()),
+                spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
                 spec.getLeaseDurationSeconds(), instant(spec.getAcquireTime()), instant(spec.getRenewTime()),
                 spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
                 Claim.parse(value(meta.getAnnotations(), config.claimAnnotation())), lease);
@@ -2146,9 +2149,10 @@ final class Kubernetes implements AutoCloseable {
         V1PodStatus status = pod.getStatus() == null ? new V1PodStatus() : pod.getStatus();
         boolean ready = status.getConditions() != null
                 && status.getConditions().stream().anyMatch(c -> c.getType().equals("Ready") && c.getStatus().equals("True"));
-        return new Pod(present(meta.getName()), present(meta.getUid()), present(meta.getResourceVersion()), value(meta.getLabels(), config.leadershipLabel()),
-                value(meta.getLabels(), config.participationLabel()), value(meta.getAnnotations(), config.epochAnnotation()), ready,
-                meta.getDeletionTimestamp() != null, Set.of("Succeeded", "Failed").contains(String.valueOf(status.getPhase())),
+        return new Pod(present(meta.getName()), present(meta.getUid()), present(meta.getResourceVersion()),
+                value(meta.getLabels(), config.leadershipLabel()), value(meta.getLabels(), config.participationLabel()),
+                value(meta.getAnnotations(), config.epochAnnotation()), ready, meta.getDeletionTimestamp() != null,
+                Set.of("Succeeded", "Failed").contains(String.valueOf(status.getPhase())),
                 meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant());
     }
 

@@ -43,10 +43,9 @@ final class StoreCodec {
         Map<String, Object> meta = Json.object(tree, "metadata");
         Map<String, Object> spec = Json.object(tree, "spec");
         String holder = (String) spec.get("holderIdentity");
-        String renewed = (String) spec.get("renewTime");
         return new Lease(Json.text(meta, "resourceVersion"), Json.text(meta, "uid"), holder == null ? "" : holder,
                 spec.get("leaseDurationSeconds") instanceof Long seconds ? seconds.intValue() : null,
-                acquired == null ? null : Instant.parse(acquired), renewed == null ? null : Instant.parse(renewed),
+                time(spec.get("acquireTime")), time(spec.get("renewTime")),
                 spec.get("leaseTransitions") instanceof Long changes ? changes.intValue() : 0,
                 Claim.parse((String) Json.object(meta, "annotations").get(config.claimAnnotation())), tree);
     }
