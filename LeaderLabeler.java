@@ -226,8 +226,16 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     /** The same without ending the process: returns the exit code. Messages about bad input go to standard error, one line each. */
     static int run(String... args) {
+        Set<String> given = new TreeSet<>();
+        for (String arg : args) {
+            String flag = arg.split("=", 2)[0];
+            if (flag.startsWith("--") && !given.add(flag)) {
+                // Picocli would begin the flag's group anew, and forget its other flags.
+                return complain(new IllegalArgumentException(flag + ": must be given once"), USAGE);
+            }
+        }
         return new CommandLine(new LeaderLabeler())
-                .setParameterExceptionHandler((e, given) -> complain(e, USAGE))
+                .setParameterExceptionHandler((e, all) -> complain(e, USAGE))
                 .setExecutionExceptionHandler((e, command, parsed) -> complain(e, FAILURE))
                 .execute(args);
     }
@@ -1798,8 +1806,13 @@ final class Kubernetes implements AutoCloseable {
         if (Surroundings.kubeconfig().isEmpty() && !Surroundings.inCluster()) {
             throw new IOException("no kubeconfig: set KUBECONFIG to a file that exists, or run in a pod with a service account");
         }
-        // The ping finds a dead connection, on which OkHttp would otherwise send one call after the other.
-        return new Kubernetes(config, ClientBuilder.standard().setPingInterval(config.renewDeadline().dividedBy(3)).build());
+        try {
+            // The ping finds a dead connection, on which OkHttp would otherwise send one call after the other.
+            return new Kubernetes(config, ClientBuilder.standard().setPingInterval(config.renewDeadline().dividedBy(3)).build());
+        } catch (IOException | RuntimeException unusable) {
+            throw new IOException(Surroundings.kubeconfig().map(path -> "KUBECONFIG: \"" + path + "\" must be a usable kubeconfig: ")
+                    .orElse("the service account cannot be used: ") + unusable.getMessage());
+        }
     }
 
     // --- Requests ----------------------------------------------------------------------------------------------------
@@ -2045,6 +2058,8 @@ final class Kubernetes implements AutoCloseable {
             return Boolean.TRUE.equals(review.getStatus().getAllowed());
         } catch (ApiException refused) {
             throw new IOException("the API server does not review permissions: " + describe(refused));
+        } catch (RuntimeException unreadable) {
+            throw new IOException("the API server does not review permissions: unreadable answer: " + unreadable.getMessage());
         }
     }
 
