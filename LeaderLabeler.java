@@ -734,9 +734,9 @@ final class Elector {
     /** How long an offered Lease may stay without a new holder. */
     private static final long SUCCESSOR_LIMIT = TimeUnit.SECONDS.toNanos(2);
     /** How long after SIGTERM the fence of a new holder is awaited. */
-    private static final long FENCE_LIMIT = TimeUnit.MILLISECONDS.toNanos(3500);
+    private static final long FENCE_LIMIT = TimeUnit.MILLISECONDS.toNanos(3200);
     /** How long after SIGTERM the process ends, whatever is left undone. */
-    private static final long EXIT_LIMIT = TimeUnit.MILLISECONDS.toNanos(4500);
+    private static final long EXIT_LIMIT = TimeUnit.SECONDS.toNanos(4);
     /** A recorded lease duration above this is an accident, not a setting. */
     private static final int LONGEST_DURATION_SECONDS = 3600;
     /** Who takes a free Lease first: Ready before not Ready, then the newest, so that a rolling update needs one change of leader. */
