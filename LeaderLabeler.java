@@ -1783,7 +1783,6 @@ final class Kubernetes implements AutoCloseable {
     private final Map<String, Long> complaints = new ConcurrentHashMap<>();
     private final Map<RequestKind, LongAdder> requests = new ConcurrentHashMap<>();
     private final Semaphore eventAnswers = new Semaphore(0);
-    private final List<Thread> watchers = new ArrayList<>();
     private final Set<Call> open = ConcurrentHashMap.newKeySet();
     private volatile boolean closed;
 
@@ -1980,7 +1979,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private void start(Source<?> source) {
-        watchers.add(Thread.ofVirtual().name("watch of " + source.what()).start(() -> keepWatching(source)));
+        Thread.ofVirtual().name("watch of " + source.what()).start(() -> keepWatching(source));
     }
 
     /**
@@ -2099,11 +2098,10 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** Ends watches, calls and threads. */
+    /** Ends watches and calls. The watches' threads are not interrupted, which OkHttp does not expect; they see it within retry-period. */
     @Override
     public void close() {
         closed = true;
-        watchers.forEach(Thread::interrupt);
         rewatch();
         client.getHttpClient().dispatcher().cancelAll();
         client.getHttpClient().dispatcher().executorService().shutdown();
