@@ -5,7 +5,7 @@
 //DEPS info.picocli:picocli:4.7.7
 //DEPS org.slf4j:slf4j-simple:2.0.17
 //JAVAC_OPTIONS -XDignore.symbol.file
-//RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow
+//RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow -XX:+ExitOnOutOfMemoryError
 
 import com.google.gson.reflect.TypeToken;
 import com.sun.net.httpserver.HttpExchange;
@@ -76,6 +76,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -1956,12 +1957,14 @@ final class Kubernetes implements AutoCloseable {
     private record Source<T extends KubernetesObject>(String what, TypeToken<Watch.Response<T>> type, Lister lister, Opener opener,
             BiConsumer<List<? extends KubernetesObject>, String> all, Consumer<T> seen, Consumer<T> left) {}
 
+    // No bookmarks: client-java takes that of a pod for malformed, which would end the watch every minute.
+
     /** Begins to report the Lease and the group's pods to {@code sink}, on threads of its own, until {@link #close}. */
     void watch(Consumer<Event> sink) {
         String byName = "metadata.name=" + config.leaseName();
         start(new Source<>("the Lease", new TypeToken<Watch.Response<V1Lease>>() { },
                 () -> leases.listNamespacedLease(namespace).fieldSelector(byName).execute(),
-                version -> leases.listNamespacedLease(namespace).fieldSelector(byName).watch(true).allowWatchBookmarks(true)
+                version -> leases.listNamespacedLease(namespace).fieldSelector(byName).watch(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(
                         all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode((V1Lease) all.getFirst()))),
@@ -1970,7 +1973,7 @@ final class Kubernetes implements AutoCloseable {
         String byKey = config.leadershipLabel();
         start(new Source<>("the pods", new TypeToken<Watch.Response<V1Pod>>() { },
                 () -> core.listNamespacedPod(namespace).labelSelector(byKey).execute(),
-                version -> core.listNamespacedPod(namespace).labelSelector(byKey).watch(true).allowWatchBookmarks(true)
+                version -> core.listNamespacedPod(namespace).labelSelector(byKey).watch(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(pod -> decode((V1Pod) pod)).toList(), version)),
                 pod -> sink.accept(new Event.PodSeen(decode(pod))),
@@ -2358,14 +2361,19 @@ final class RoleFile {
 /** State, probes and metrics over HTTP, for reading only. It takes from the sidecar what is there and never waits for the elector. */
 final class HttpEndpoint implements AutoCloseable {
 
-    private static final int THREADS = 2;
+    /**
+     * A thread for each request, because a stranger may hold one for seconds: virtual where a blocked read does not pin its carrier (JEP
+     * 491), since the election's requests run on those too.
+     */
+    private static final ThreadFactory THREADS =
+            (Runtime.version().feature() < 24 ? Thread.ofPlatform() : Thread.ofVirtual()).name("http").factory();
     private static final Pattern ADDRESS = Pattern.compile("(\\[[0-9a-fA-F:.]+]|[^:]*):(\\d{1,5})");
 
     private final Config config;
     private final Sidecar sidecar;
     private final Kubernetes kubernetes;
     private final HttpServer server;
-    private final ExecutorService workers = Executors.newFixedThreadPool(THREADS);
+    private final ExecutorService workers = Executors.newThreadPerTaskExecutor(THREADS);
 
     /** Reads {@code [HOST]:PORT}, null for {@code off}; throws IllegalArgumentException whose message names the flag. */
     static InetSocketAddress parse(String text) {
@@ -2396,12 +2404,13 @@ final class HttpEndpoint implements AutoCloseable {
         server.start();
     }
 
-    /** Bounds what strangers can tie up; the JDK's server reads these once. Seconds and counts. */
+    /** Bounds what strangers can tie up; the JDK's server reads these once. Counts, seconds, and milliseconds for the clock. */
     private static void limit() {
-        System.setProperty("jdk.httpserver.maxConnections", "300");
+        System.setProperty("jdk.httpserver.maxConnections", "500");
         System.setProperty("sun.net.httpserver.maxIdleConnections", "10");
         System.setProperty("sun.net.httpserver.idleInterval", "5");
-        System.setProperty("sun.net.httpserver.maxReqTime", "5");
+        System.setProperty("sun.net.httpserver.clockTick", "1000");
+        System.setProperty("sun.net.httpserver.maxReqTime", "2");
         System.setProperty("sun.net.httpserver.maxRspTime", "5");
         System.setProperty("sun.net.httpserver.maxReqHeaders", "50");
         System.setProperty("sun.net.httpserver.maxReqHeaderSize", "8192");
