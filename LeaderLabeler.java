@@ -262,9 +262,12 @@ public final class LeaderLabeler implements Callable<Integer> {
         if (operation.check) {
             return Review.print(config, kubernetes, System.out);
         }
-        RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile, config.pod());
+        RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile);
         Sidecar sidecar = new Sidecar(config, kubernetes, roleFile == null ? status -> { } : roleFile::write);
         try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
+            LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}",
+                    About.OWN, config.summary(), http == null ? "off" : http.address(),
+                    roleFile == null ? "none" : operation.roleFile, operation.logLevel);
             AtomicBoolean stopping = new AtomicBoolean();
             for (String signal : List.of("TERM", "INT")) {
                 Signal.handle(new Signal(signal), s -> stop(sidecar, stopping));
@@ -347,6 +350,12 @@ enum Handover {
             case "after-exit" -> AFTER_EXIT;
             default -> throw new IllegalArgumentException("--handover: \"" + text + "\" must be early or after-exit");
         };
+    }
+
+    /** As the flag names it. */
+    @Override
+    public String toString() {
+        return this == EARLY ? "early" : "after-exit";
     }
 }
 
@@ -1508,7 +1517,7 @@ final class Elector {
     }
 
     private boolean patch(Pod pod, String leadership, String participation, String epoch) {
-        boolean healing = win != null && win.announced && !NO_EPOCH.equals(pod.epoch());
+        boolean healing = win != null && win.announced && !keepsLeaseUntilStopped() && !NO_EPOCH.equals(pod.epoch());
         return ask(pod.name(),
                 new Effect.PatchPod(stamp + 1, pod.name(), pod.version(), leadership, participation, epoch, healing, now + retryPeriod));
     }
@@ -1644,6 +1653,8 @@ final class Elector {
 final class Sidecar {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
+    /** In place of the time at which the loop began with an event. */
+    static final long IDLE = -1;
 
     private final Config config;
     private final Kubernetes kubernetes;
@@ -1654,9 +1665,6 @@ final class Sidecar {
     private volatile Status status;
     private volatile long busySince = IDLE;
 
-    private static final long IDLE = -1;
-    private static final long STUCK_AFTER = TimeUnit.SECONDS.toNanos(10);
-
     /** Does nothing yet; {@link #run} starts it. {@code sink} is told each new state on the elector's thread, before requests go out. */
     Sidecar(Config config, Kubernetes kubernetes, Consumer<Status> sink) {
         this.config = config;
@@ -1666,7 +1674,6 @@ final class Sidecar {
 
     /** Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. */
     int run() {
-        LOG.info("started version={} {}", LeaderLabeler.About.OWN, config.summary());
         Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
         try (ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor(); kubernetes) {
             kubernetes.watch(events::add);
@@ -1698,15 +1705,17 @@ final class Sidecar {
         return status;
     }
 
-    /**
-     * Whether this process should be killed: its loop has been busy with one event for ten seconds, or it still claims a lead whose
-     * deadline has passed. An API server that does not answer is no reason. Safe from any thread.
-     */
+    /** Whether this process should be killed. An API server that does not answer is no reason. Safe from any thread. */
     boolean isStuck() {
-        long busy = busySince;
-        Status known = status;
-        return busy != IDLE && now() - busy > STUCK_AFTER
-                || known != null && known.leading() && now() > known.leadsUntil() + STUCK_AFTER;
+        return isStuck(now(), busySince, status, config.leaseDuration().toNanos());
+    }
+
+    /**
+     * The rule of {@link #isStuck()}: the loop has been busy with one event since {@code busySince} ({@link #IDLE} between events), or it
+     * still claims a lead whose deadline has passed, for longer than {@code limit}. Times in nanoseconds; {@code known} may be null.
+     */
+    static boolean isStuck(long now, long busySince, Status known, long limit) {
+        return busySince != IDLE && now - busySince > limit || known != null && known.leading() && now > known.leadsUntil() + limit;
     }
 
     private void perform(Effect effect, ExecutorService workers) {
@@ -2003,9 +2012,10 @@ final class Kubernetes implements AutoCloseable {
             } catch (ApiException refused) {
                 version = null;
                 again = Math.max(again, System.nanoTime() + retryAfter(refused));
-                String what = refused.getCode() == 403 ? "watching " + source.what() + " is not permitted, polling every retry-period instead"
+                String what = refused.getCode() == 403
+                        ? "watching " + source.what() + " is not permitted, polling every retry-period instead"
                         : "cannot watch " + source.what() + ", trying again";
-                complain(source.what(), what + ": " + describe(refused));
+                complain(what, what + ": " + describe(refused));
             } catch (IOException | RuntimeException broken) {
                 version = null;
             }
@@ -2065,13 +2075,19 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** Whether the own pod exists, as far as this user may know; IOException if the API server does not say. */
+    /** Whether the own pod exists; false also where this user may not know. IOException if the API server does not say. */
     boolean podExists() throws IOException {
-        return switch (send(new Effect.GetPod(0, config.pod(), null))) {
-            case Reply.PodIs is -> true;
-            case Reply.Failed failed when !failed.why().startsWith("403") -> throw new IOException("the API server fails: " + failed.why());
-            default -> false;
-        };
+        try {
+            core.readNamespacedPod(config.pod(), namespace).execute();
+            return true;
+        } catch (ApiException refused) {
+            if (refused.getCode() == 404 || refused.getCode() == 403) {
+                return false;
+            }
+            throw new IOException("the API server fails: " + describe(refused));
+        } catch (RuntimeException unreadable) {
+            throw new IOException("the API server fails: unreadable answer: " + unreadable.getMessage());
+        }
     }
 
     /** The name under which the API server knows this client; the namespace's default service account where it does not say. */
@@ -2261,7 +2277,8 @@ final class Review {
     static int print(Config config, Kubernetes kubernetes, PrintStream out) throws IOException {
         boolean complete = true;
         boolean podExists = kubernetes.podExists();
-        out.printf("%-8s%s%n", podExists ? "ok" : "missing", "pod " + config.namespace() + "/" + config.pod());
+        out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
+                podExists ? "" : ", or not to be seen");
         for (Access access : needed(config)) {
             boolean allowed = kubernetes.isAllowed(access);
             complete &= allowed;
@@ -2294,22 +2311,22 @@ final class Review {
     static String role(Config config, String user) {
         String[] account = user.split(":");
         String subject = account.length == 4 && user.startsWith("system:serviceaccount:")
-                ? "{kind: ServiceAccount, name: %s, namespace: %s}".formatted(account[3], account[2])
-                : "{kind: User, name: \"%s\", apiGroup: rbac.authorization.k8s.io}".formatted(user);
+                ? "{kind: ServiceAccount, name: \"%s\", namespace: \"%s\"}".formatted(account[3], account[2])
+                : "{kind: User, name: %s, apiGroup: rbac.authorization.k8s.io}".formatted(JSON.serialize(user));
         return """
                 apiVersion: rbac.authorization.k8s.io/v1
                 kind: Role
-                metadata: {name: leader-labeler-%1$s, namespace: %2$s}
+                metadata: {name: "leader-labeler-%1$s", namespace: "%2$s"}
                 rules:
                 - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [create]}
-                - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: [%3$s], verbs: [get, update, list, watch]}
+                - {apiGroups: [coordination.k8s.io], resources: [leases], resourceNames: ["%3$s"], verbs: [get, update, list, watch]}
                 - {apiGroups: [""], resources: [pods], verbs: [get, list, watch, patch]}
                 - {apiGroups: [""], resources: [events], verbs: [create, patch]}
                 ---
                 apiVersion: rbac.authorization.k8s.io/v1
                 kind: RoleBinding
-                metadata: {name: leader-labeler-%1$s, namespace: %2$s}
-                roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: leader-labeler-%1$s}
+                metadata: {name: "leader-labeler-%1$s", namespace: "%2$s"}
+                roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: "leader-labeler-%1$s"}
                 subjects: [%4$s]
                 """.formatted(config.election(), config.namespace(), config.leaseName(), subject);
     }
@@ -2321,11 +2338,15 @@ final class RoleFile {
     private final Path path;
     private final Path temporary;
     private String written;
+    private boolean failing;
 
-    /** Writes the first content, that {@code pod} does not lead; IOException with one line if the path cannot be written. */
-    RoleFile(Path path, String pod) throws IOException {
+    /** Writes the first content, that this pod does not lead; IOException with one line if the path cannot be written. */
+    RoleFile(Path path) throws IOException {
         this.path = path;
         this.temporary = path.resolveSibling("." + path.getFileName() + ".new");
+        if (path.getFileName() == null || path.getFileName().toString().isEmpty() || Files.isDirectory(path)) {
+            throw new IOException("--role-file: \"" + path + "\" must name a file");
+        }
         try {
             replace(content(false, "0", ""));
         } catch (IOException unwritable) {
@@ -2340,16 +2361,25 @@ final class RoleFile {
     void write(Status status) {
         try {
             replace(content(status.leading(), status.epoch(), status.leader()));
+            failing = false;
         } catch (IOException failed) {
-            LoggerFactory.getLogger("leader-labeler").error("--role-file: \"{}\" cannot be written: {}", path, failed.toString());
+            if (!failing) {
+                LoggerFactory.getLogger("leader-labeler").error("--role-file: \"{}\" cannot be written: {}", path, failed.toString());
+            }
+            failing = true;
         }
     }
 
     private void replace(String content) throws IOException {
-        if (!content.equals(written)) {
+        if (content.equals(written)) {
+            return;
+        }
+        try {
             Files.writeString(temporary, content);
             Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
             written = content;
+        } finally {
+            Files.deleteIfExists(temporary);
         }
     }
 
@@ -2397,7 +2427,7 @@ final class HttpEndpoint implements AutoCloseable {
         try {
             this.server = HttpServer.create(address, 0);
         } catch (IOException busy) {
-            throw new IOException("--http-address: cannot listen at " + address + ": " + busy.getMessage());
+            throw new IOException("--http-address: \"" + show(address) + "\" must be free to listen at: " + busy.getMessage());
         }
         server.createContext("/", this::handle);
         server.setExecutor(workers);
@@ -2416,9 +2446,14 @@ final class HttpEndpoint implements AutoCloseable {
         System.setProperty("sun.net.httpserver.maxReqHeaderSize", "8192");
     }
 
-    /** The port that it listens on, also where the flag left the choice (0). */
-    int port() {
-        return server.getAddress().getPort();
+    /** Where it listens, as the flag writes it; with the port that was found where the flag left the choice (0). */
+    String address() {
+        return show(server.getAddress());
+    }
+
+    private static String show(InetSocketAddress address) {
+        boolean everywhere = address.getAddress() != null && address.getAddress().isAnyLocalAddress();
+        return (everywhere ? "" : address.getHostString()) + ":" + address.getPort();
     }
 
     private record Answer(int code, String type, String body) {
@@ -2437,8 +2472,11 @@ final class HttpEndpoint implements AutoCloseable {
             if (answer.code() == 405) {
                 exchange.getResponseHeaders().set("Allow", "GET, HEAD");
             }
-            exchange.sendResponseHeaders(answer.code(), head ? -1 : body.length);
-            if (!head) {
+            if (head) {
+                exchange.getResponseHeaders().set("Content-Length", Integer.toString(body.length));
+                exchange.sendResponseHeaders(answer.code(), -1);
+            } else {
+                exchange.sendResponseHeaders(answer.code(), body.length);
                 exchange.getResponseBody().write(body);
             }
         }

@@ -59,17 +59,19 @@ final class SidecarProcess implements AutoCloseable {
 
     /** The same with just these of the three variables that a sidecar reads. */
     static SidecarProcess start(Map<String, String> environment, String... arguments) {
-        return new SidecarProcess(Files.exists(ARCHIVE) ? "-XX:SharedArchiveFile=" + ARCHIVE : "-Xshare:auto", environment, List.of(arguments));
+        String archiveFlag = Files.exists(ARCHIVE) ? "-XX:SharedArchiveFile=" + ARCHIVE : "-Xshare:auto";
+        return new SidecarProcess(archiveFlag, environment, List.of(arguments));
     }
 
     /**
      * Classes that were loaded and verified once are mapped by the JVMs that follow, which halves their start. The archive is written at
      * the end of a sidecar whose pod does not exist, and not by the sidecars under test: that would prolong their exit.
      */
-    private static synchronized void train(Path kubeconfig) {
+    static synchronized void train(Path kubeconfig) {
         if (!Files.exists(ARCHIVE)) {
-            try (SidecarProcess trained = new SidecarProcess("-XX:ArchiveClassesAtExit=" + ARCHIVE, Map.of("KUBECONFIG", kubeconfig.toString()),
-                    List.of("--election-name=training", "--pod-name=none", "--namespace=default", "--http-address=off"))) {
+            List<String> arguments = List.of("--election-name=training", "--pod-name=none", "--namespace=default", "--http-address=off");
+            Map<String, String> environment = Map.of("KUBECONFIG", kubeconfig.toString());
+            try (SidecarProcess trained = new SidecarProcess("-XX:ArchiveClassesAtExit=" + ARCHIVE, environment, arguments)) {
                 trained.exitCode(TRAINING_LIMIT);
             }
         }
@@ -96,6 +98,7 @@ final class SidecarProcess implements AutoCloseable {
         ServerProcess.signal(process.toHandle(), "CONT");
     }
 
+    /** Whether the process still runs, or is frozen. */
     boolean isAlive() {
         return process.isAlive();
     }
