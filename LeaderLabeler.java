@@ -1632,7 +1632,7 @@ final class Elector {
     private void publish() {
         Pod own = own();
         boolean leading = role == Role.LEADING && win != null && win.announced && own != null && own.isLabelled()
-                && now < win.renewedAt + renewDeadline;
+                && !keepsLeaseUntilStopped() && now < win.renewedAt + renewDeadline;
         boolean registered = published != null && published.registered() || own != null && own.hasAllKeys();
         List<String> participants = pods.values().stream().map(Reading::pod).filter(this::isOurs).map(Pod::name).toList();
         Status status = new Status(isHeld() ? lease.holder() : "", config.pod(), leading, leading ? win.renewedAt + renewDeadline : 0,
