@@ -1677,7 +1677,7 @@ final class Sidecar {
         Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
         try (ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor(); kubernetes) {
             kubernetes.watch(events::add);
-            workers.execute(() -> Review.warn(config, kubernetes));
+            Thread.ofVirtual().start(() -> Review.warn(config, kubernetes));
             Event event = new Event.Tick();
             while (true) {
                 busySince = now();
@@ -2045,7 +2045,13 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private void pause(long nanos) {
+    /** Whether {@link #close} was called. */
+    boolean isClosed() {
+        return closed;
+    }
+
+    /** Waits, not at all if {@code nanos} is negative. */
+    void pause(long nanos) {
         try {
             TimeUnit.NANOSECONDS.sleep(Math.max(0, nanos));
         } catch (InterruptedException closing) {
@@ -2290,20 +2296,27 @@ final class Review {
         return complete && podExists ? LeaderLabeler.STOPPED : LeaderLabeler.INCOMPLETE;
     }
 
-    /** The same review at the start of a sidecar: says in one warning what will be missing, Kubernetes Events excepted. Never throws. */
+    /**
+     * The same review at the start of a sidecar: says in one warning what will be missing, Kubernetes Events excepted. Tries again every
+     * retry-period until the API server has answered or {@code kubernetes} is closed; never throws.
+     */
     static void warn(Config config, Kubernetes kubernetes) {
-        try {
-            List<String> missing = new ArrayList<>();
-            for (Access access : needed(config)) {
-                if (!access.resource().equals("events") && !kubernetes.isAllowed(access)) {
-                    missing.add(access.toString());
+        boolean answered = false;
+        while (!answered && !kubernetes.isClosed()) {
+            try {
+                List<String> missing = new ArrayList<>();
+                for (Access access : needed(config)) {
+                    if (!access.resource().equals("events") && !kubernetes.isAllowed(access)) {
+                        missing.add(access.toString());
+                    }
                 }
+                if (!missing.isEmpty()) {
+                    kubernetes.complainOfPermissions("permissions are missing: " + String.join(", ", missing));
+                }
+                answered = true;
+            } catch (IOException unanswered) {
+                kubernetes.pause(config.retryPeriod().toNanos());
             }
-            if (!missing.isEmpty()) {
-                kubernetes.complainOfPermissions("permissions are missing: " + String.join(", ", missing));
-            }
-        } catch (IOException unanswered) {
-            LoggerFactory.getLogger("leader-labeler").debug("permissions were not reviewed: {}", unanswered.getMessage());
         }
     }
 
