@@ -83,6 +83,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -778,6 +779,7 @@ final class Elector {
         /** Since when the own pod has not been seen labelled; NEVER while it is. */
         long unlabelledSince;
         boolean announced;
+        boolean overdue;
 
         Win(Claim claim, String epoch, String previous, long wonAt, long freeSince, boolean offered) {
             this.claim = claim;
@@ -1642,6 +1644,15 @@ final class Elector {
             published = status;
             effects.addFirst(new Effect.Publish(status));
         }
+        reportDeadline();
+    }
+
+    private void reportDeadline() {
+        boolean overdue = win != null && now >= win.renewedAt + renewDeadline;
+        if (win != null && overdue != win.overdue) {
+            win.overdue = overdue;
+            log(overdue, (overdue ? "not renewed within renew-deadline, not leading until it is epoch=" : "leading again epoch=") + win.epoch);
+        }
     }
 }
 
@@ -1915,7 +1926,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private Reply failure(String why, long pauseNanos) {
-        complain("requests", "the API server does not answer as it should, still trying: " + why);
+        complain("requests", () -> "the API server does not answer as it should, still trying: " + why);
         return new Reply.Failed(why, pauseNanos);
     }
 
@@ -1937,18 +1948,18 @@ final class Kubernetes implements AutoCloseable {
                 .findFirst().orElse(0);
     }
 
-    /** Warns of a missing permission, with what to apply. */
+    /** Warns of a missing permission, and of what to apply, which is the same for all of them. */
     void complainOfPermissions(String what) {
-        complain(what, what + "\nApply this, and the sidecar goes on by itself:\n" + Review.role(config, user()));
+        complain(what, () -> what);
+        complain("permissions", () -> "apply this, and the sidecar goes on by itself:\n" + Review.role(config, user()).strip());
     }
 
     /** Warns, but not more often than once a minute about the same matter. */
-    private void complain(String matter, String text) {
+    private void complain(String matter, Supplier<String> text) {
         long now = System.nanoTime();
-        Long last = complaints.get(matter);
-        if (!closed && (last == null || now - last > TimeUnit.MINUTES.toNanos(1))) {
-            complaints.put(matter, now);
-            LOG.warn(text);
+        long noted = complaints.compute(matter, (same, last) -> last == null || now - last > TimeUnit.MINUTES.toNanos(1) ? now : last);
+        if (noted == now && !closed) {
+            LOG.warn(text.get());
         }
     }
 
@@ -2010,16 +2021,23 @@ final class Kubernetes implements AutoCloseable {
                 }
                 version = watchFrom(version, source);
             } catch (ApiException refused) {
-                version = null;
                 again = Math.max(again, System.nanoTime() + retryAfter(refused));
-                String what = refused.getCode() == 403
-                        ? "watching " + source.what() + " is not permitted, polling every retry-period instead"
-                        : "cannot watch " + source.what() + ", trying again";
-                complain(what, what + ": " + describe(refused));
+                complainOfWatch(source.what(), version != null, refused);
+                version = null;
             } catch (IOException | RuntimeException broken) {
                 version = null;
             }
             pause(again - System.nanoTime());
+        }
+    }
+
+    private void complainOfWatch(String what, boolean listed, ApiException refused) {
+        if (refused.getCode() != 403) {
+            complain(what, () -> "cannot watch " + what + ", trying again: " + describe(refused));
+        } else if (listed) {
+            complainOfPermissions("watching " + what + " is not permitted, polling every retry-period instead: " + describe(refused));
+        } else {
+            complainOfPermissions("listing " + what + " is not permitted: " + describe(refused));
         }
     }
 
@@ -2066,8 +2084,19 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Review ------------------------------------------------------------------------------------------------------
 
-    /** Whether the API server would allow this access to the namespace; IOException if it does not say. */
-    boolean isAllowed(Review.Access access) throws IOException {
+    /** The API server did not say; it is not to be asked again within {@code pauseNanos}. */
+    static final class Unanswered extends IOException {
+        private static final long serialVersionUID = 1;
+        final long pauseNanos;
+
+        Unanswered(String why, long pauseNanos) {
+            super("the API server does not answer as it should: " + why);
+            this.pauseNanos = pauseNanos;
+        }
+    }
+
+    /** Whether the API server would allow this access to the namespace. */
+    boolean isAllowed(Review.Access access) throws Unanswered {
         V1SelfSubjectAccessReview review = new V1SelfSubjectAccessReview().spec(new V1SelfSubjectAccessReviewSpec()
                 .resourceAttributes(new V1ResourceAttributes().namespace(config.namespace()).verb(access.verb()).group(access.group())
                         .resource(access.resource()).name(access.name())));
@@ -2075,14 +2104,14 @@ final class Kubernetes implements AutoCloseable {
             review = new AuthorizationV1Api(client).createSelfSubjectAccessReview(review).execute();
             return Boolean.TRUE.equals(review.getStatus().getAllowed());
         } catch (ApiException refused) {
-            throw new IOException("the API server does not review permissions: " + describe(refused));
+            throw new Unanswered(describe(refused), retryAfter(refused));
         } catch (RuntimeException unreadable) {
-            throw new IOException("the API server does not review permissions: unreadable answer: " + unreadable.getMessage());
+            throw new Unanswered("unreadable: " + unreadable.getMessage(), 0);
         }
     }
 
-    /** Whether the own pod exists; false also where this user may not know. IOException if the API server does not say. */
-    boolean podExists() throws IOException {
+    /** Whether the own pod exists; false also where this user may not know. */
+    boolean podExists() throws Unanswered {
         try {
             core.readNamespacedPod(config.pod(), namespace).execute();
             return true;
@@ -2090,9 +2119,9 @@ final class Kubernetes implements AutoCloseable {
             if (refused.getCode() == 404 || refused.getCode() == 403) {
                 return false;
             }
-            throw new IOException("the API server fails: " + describe(refused));
+            throw new Unanswered(describe(refused), retryAfter(refused));
         } catch (RuntimeException unreadable) {
-            throw new IOException("the API server fails: unreadable answer: " + unreadable.getMessage());
+            throw new Unanswered("unreadable: " + unreadable.getMessage(), 0);
         }
     }
 
@@ -2267,6 +2296,8 @@ final class Review {
         }
     }
 
+    private static final long LONGEST_PAUSE = TimeUnit.MINUTES.toNanos(1);
+
     private Review() {}
 
     private static List<Access> needed(Config config) {
@@ -2297,12 +2328,12 @@ final class Review {
     }
 
     /**
-     * The same review at the start of a sidecar: says in one warning what will be missing, Kubernetes Events excepted. Tries again every
-     * retry-period until the API server has answered or {@code kubernetes} is closed; never throws.
+     * The same review at the start of a sidecar: says in one warning what will be missing, Kubernetes Events excepted. Tries again, more
+     * and more rarely, until the API server has answered or {@code kubernetes} is closed; never throws.
      */
     static void warn(Config config, Kubernetes kubernetes) {
         boolean answered = false;
-        while (!answered && !kubernetes.isClosed()) {
+        for (long pause = config.retryPeriod().toNanos(); !answered && !kubernetes.isClosed(); pause = Math.min(2 * pause, LONGEST_PAUSE)) {
             try {
                 List<String> missing = new ArrayList<>();
                 for (Access access : needed(config)) {
@@ -2314,8 +2345,8 @@ final class Review {
                     kubernetes.complainOfPermissions("permissions are missing: " + String.join(", ", missing));
                 }
                 answered = true;
-            } catch (IOException unanswered) {
-                kubernetes.pause(config.retryPeriod().toNanos());
+            } catch (Kubernetes.Unanswered unanswered) {
+                kubernetes.pause(Math.max((long) (pause * (1 + 0.2 * Math.random())), unanswered.pauseNanos));
             }
         }
     }
