@@ -1688,7 +1688,6 @@ final class Sidecar {
         Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
         try (ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor(); kubernetes) {
             kubernetes.watch(events::add);
-            Thread.ofVirtual().start(() -> Review.warn(config, kubernetes));
             Event event = new Event.Tick();
             while (true) {
                 busySince = now();
@@ -1733,6 +1732,10 @@ final class Sidecar {
         switch (effect) {
             case Effect.Request request -> workers.execute(() -> events.add(new Event.Replied(request, send(request))));
             case Effect.Publish publish -> {
+                if (publish.status().registered() && (status == null || !status.registered())) {
+                    // Not before the own labels: nine requests would delay them, and what is missing for them says so itself.
+                    Thread.ofVirtual().start(() -> Review.warn(config, kubernetes));
+                }
                 status = publish.status();
                 sink.accept(status);
             }
