@@ -1789,6 +1789,7 @@ final class Kubernetes implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     private static final String COMPONENT = "leader-labeler";
+    private static final Pattern NOT_FOUND = Pattern.compile("\"reason\":\\s*\"NotFound\"");
     /** The message of a {@code Status} object. */
     private static final Pattern STATUS_MESSAGE = Pattern.compile("\"message\":\"((?:[^\"\\\\]|\\\\.)*)\"");
     /** A watch is begun anew this often, as client-go's reflector does. */
@@ -1914,7 +1915,7 @@ final class Kubernetes implements AutoCloseable {
     /** 404 and 409 tell the elector something; everything else leaves open whether a write was or will be executed. */
     private Reply refusal(Effect.Request request, ApiException refused) {
         boolean creating = request instanceof Effect.CreateLease;
-        if (refused.getCode() == 404 && !creating) {
+        if (isNotFound(refused) && !creating) {
             return new Reply.Missing();
         }
         if (refused.getCode() == 409) {
@@ -1926,6 +1927,11 @@ final class Kubernetes implements AutoCloseable {
             return new Reply.Failed(answer, 0);
         }
         return failure(answer, retryAfter(refused));
+    }
+
+    /** Not every 404 comes from the API server: a load balancer before a dead one says so too, and no pod is gone because of that. */
+    private static boolean isNotFound(ApiException refused) {
+        return refused.getCode() == 404 && refused.getResponseBody() != null && NOT_FOUND.matcher(refused.getResponseBody()).find();
     }
 
     private Reply failure(String why, long pauseNanos) {
@@ -2119,7 +2125,7 @@ final class Kubernetes implements AutoCloseable {
             core.readNamespacedPod(config.pod(), namespace).execute();
             return true;
         } catch (ApiException refused) {
-            if (refused.getCode() == 404 || refused.getCode() == 403) {
+            if (isNotFound(refused) || refused.getCode() == 403) {
                 return false;
             }
             throw new Unanswered(describe(refused), retryAfter(refused));
