@@ -1,0 +1,95 @@
+import io.kubernetes.client.openapi.ApiClient;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * A sidecar as a thread of this JVM: the whole program but its command line and its HTTP endpoint. Its log is not shown, unless the system
+ * property {@code org.slf4j.simpleLogger.log.leader-labeler} says so.
+ */
+final class InProcessSidecar {
+
+    private static final String LOG_LEVEL = "org.slf4j.simpleLogger.log.leader-labeler";
+
+    static {
+        if (System.getProperty(LOG_LEVEL) == null) {
+            System.setProperty(LOG_LEVEL, "off");
+        }
+        System.setProperty("org.slf4j.simpleLogger.log.io.kubernetes.client.extended.event", "off"); // as the program's main does
+    }
+
+    private final Sidecar sidecar;
+    private final CompletableFuture<Integer> end = new CompletableFuture<>();
+    private volatile long endedAt;
+
+    private InProcessSidecar(Config config, ApiClient client) {
+        Kubernetes kubernetes = new Kubernetes(config, client);
+        sidecar = new Sidecar(config, kubernetes, status -> { });
+    }
+
+    /** Starts it; the client is its own from now on. */
+    static InProcessSidecar start(Config config, ApiClient client) {
+        InProcessSidecar started = new InProcessSidecar(config, client);
+        Thread.ofPlatform().daemon().name("sidecar of " + config.pod()).start(started::run);
+        return started;
+    }
+
+    private void run() {
+        try {
+            int code = sidecar.run();
+            endedAt = System.nanoTime();
+            end.complete(code);
+        } catch (Throwable broken) {
+            endedAt = System.nanoTime();
+            end.completeExceptionally(broken);
+        }
+    }
+
+    /** Asks it to stop, as SIGTERM does. */
+    void stop() {
+        sidecar.stop();
+    }
+
+    boolean hasEnded() {
+        return end.isDone();
+    }
+
+    /** When it ended, by {@link System#nanoTime}; it must have. */
+    long endedAt() {
+        return endedAt;
+    }
+
+    /** Its exit code, what broke it, or that it runs. */
+    String fate() {
+        return end.isCompletedExceptionally() ? "broke: " + Arrays.toString(end.exceptionNow().getStackTrace()).substring(0, 300)
+                + end.exceptionNow() : end.isDone() ? "exit code " + end.resultNow() : "runs";
+    }
+
+    /** Whether its probe would have it killed. */
+    boolean isStuck() {
+        return sidecar.isStuck();
+    }
+
+    /** Whether it tells its application that it leads. */
+    boolean claimsToLead() {
+        Status status = sidecar.status();
+        return status != null && status.isLeading(sidecar.now());
+    }
+
+    /** Waits for its end and returns the exit code; fails if it does not end within the limit, or broke. */
+    int exitCode(Duration limit) {
+        try {
+            return end.get(limit.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (TimeoutException e) {
+            throw new AssertionError("the sidecar did not end within " + limit.toMillis() + " ms");
+        } catch (ExecutionException e) {
+            throw new AssertionError("the sidecar broke: " + e.getCause(), e.getCause());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new AssertionError(e);
+        }
+    }
+}

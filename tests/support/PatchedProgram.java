@@ -1,0 +1,174 @@
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.io.StringWriter;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import javax.tools.FileObject;
+import javax.tools.ForwardingJavaFileManager;
+import javax.tools.JavaCompiler;
+import javax.tools.JavaFileManager;
+import javax.tools.JavaFileObject;
+import javax.tools.SimpleJavaFileObject;
+import javax.tools.ToolProvider;
+
+/**
+ * The program with a small change to its source text, compiled in memory. It is loaded together with the tests' own classes in a class
+ * loader of its own, so that a simulation that is asked for here plays the changed program.
+ */
+final class PatchedProgram {
+
+    private static final String FILE = "LeaderLabeler.java";
+
+    private final Method simulation;
+
+    private PatchedProgram(Map<String, byte[]> compiled) {
+        try {
+            simulation = new Loader(compiled).loadClass("Simulation").getDeclaredMethod("violated", long.class, String.class);
+            simulation.setAccessible(true);
+        } catch (ReflectiveOperationException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** One change: {@code text} must occur exactly once. */
+    record Edit(String text, String replacement) {}
+
+    /** Applies the changes one after the other and compiles; throws AssertionError if one does not apply or the outcome does not compile. */
+    static PatchedProgram with(List<Edit> edits) {
+        String source = source();
+        for (Edit edit : edits) {
+            int found = source.indexOf(edit.text);
+            if (found < 0 || source.indexOf(edit.text, found + 1) >= 0) {
+                throw new AssertionError("must occur exactly once in " + FILE + ": " + edit.text);
+            }
+            source = source.replace(edit.text, edit.replacement);
+        }
+        return new PatchedProgram(compile(source));
+    }
+
+    /** {@link Simulation#violated} of the changed program. */
+    String violated(long seed, String faults) {
+        try {
+            return (String) simulation.invoke(null, seed, faults);
+        } catch (IllegalAccessException e) {
+            throw new AssertionError(e);
+        } catch (InvocationTargetException e) {
+            throw new AssertionError("seed " + seed + " of the changed program", e.getCause());
+        }
+    }
+
+    /** Found from the working directory upwards. */
+    private static String source() {
+        for (Path folder = Path.of("").toAbsolutePath(); folder != null; folder = folder.getParent()) {
+            if (Files.isRegularFile(folder.resolve(FILE))) {
+                try {
+                    return Files.readString(folder.resolve(FILE));
+                } catch (IOException e) {
+                    throw new AssertionError(e);
+                }
+            }
+        }
+        throw new AssertionError("no " + FILE + " in the working directory or above");
+    }
+
+    private static Map<String, byte[]> compile(String source) {
+        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
+        StringWriter messages = new StringWriter();
+        Map<String, byte[]> compiled = new HashMap<>();
+        try (JavaFileManager files = new Collector(compiler.getStandardFileManager(null, null, null), compiled)) {
+            List<String> options = List.of("-cp", System.getProperty("java.class.path"), "-proc:none", "-nowarn", "-XDignore.symbol.file");
+            boolean done = compiler.getTask(messages, files, null, options, null, List.of(new Source(source))).call();
+            if (!done) {
+                throw new AssertionError("the changed program does not compile:\n" + messages);
+            }
+        } catch (IOException e) {
+            throw new AssertionError(e);
+        }
+        return compiled;
+    }
+
+    private static final class Source extends SimpleJavaFileObject {
+        private final String text;
+
+        Source(String text) {
+            super(URI.create("string:///" + FILE), Kind.SOURCE);
+            this.text = text;
+        }
+
+        @Override
+        public CharSequence getCharContent(boolean ignoreEncodingErrors) {
+            return text;
+        }
+    }
+
+    /** Keeps class files in memory. */
+    private static final class Collector extends ForwardingJavaFileManager<JavaFileManager> {
+        private final Map<String, byte[]> compiled;
+
+        Collector(JavaFileManager files, Map<String, byte[]> compiled) {
+            super(files);
+            this.compiled = compiled;
+        }
+
+        @Override
+        public JavaFileObject getJavaFileForOutput(Location location, String name, JavaFileObject.Kind kind, FileObject sibling) {
+            return new SimpleJavaFileObject(URI.create("memory:///" + name + kind.extension), kind) {
+                @Override
+                public OutputStream openOutputStream() {
+                    return new ByteArrayOutputStream() {
+                        @Override
+                        public void close() {
+                            compiled.put(name, toByteArray());
+                        }
+                    };
+                }
+            };
+        }
+    }
+
+    /** Takes the changed classes, and defines anew all others of the default package, which may refer to them. */
+    private static final class Loader extends ClassLoader {
+        private final Map<String, byte[]> compiled;
+
+        Loader(Map<String, byte[]> compiled) {
+            super(PatchedProgram.class.getClassLoader());
+            this.compiled = compiled;
+        }
+
+        @Override
+        protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
+            if (name.contains(".")) {
+                return super.loadClass(name, resolve);
+            }
+            synchronized (getClassLoadingLock(name)) {
+                Class<?> loaded = findLoadedClass(name);
+                return loaded != null ? loaded : findClass(name);
+            }
+        }
+
+        @Override
+        protected Class<?> findClass(String name) throws ClassNotFoundException {
+            byte[] bytes = compiled.containsKey(name) ? compiled.get(name) : read(name);
+            return defineClass(name, bytes, 0, bytes.length);
+        }
+
+        private byte[] read(String name) throws ClassNotFoundException {
+            try (InputStream in = getParent().getResourceAsStream(name + ".class")) {
+                if (in == null) {
+                    throw new ClassNotFoundException(name);
+                }
+                return in.readAllBytes();
+            } catch (IOException e) {
+                throw new ClassNotFoundException(name, e);
+            }
+        }
+    }
+}

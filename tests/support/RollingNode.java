@@ -1,0 +1,81 @@
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * The kubelet of all pods that controllers make in a namespace: starts a sidecar for each new pod, says that the pod is Ready when its
+ * labels are written, and on deletion ends first the sidecar, then the pod. The first pod leads: the others' sidecars wait for that.
+ */
+final class RollingNode implements AutoCloseable {
+
+    private final LocalGroup group;
+    private final RawWatch watch;
+    private final Map<String, LocalSidecar> sidecars = new ConcurrentHashMap<>();
+    private final Set<String> ending = new HashSet<>();
+    private volatile String first;
+    private volatile Throwable failure;
+
+    /** Begins to look after the pods that come from now on. */
+    RollingNode(TestServer server, LocalGroup group) {
+        this.group = group;
+        String pods = "/api/v1/namespaces/" + group.group().namespace() + "/pods";
+        this.watch = new RawWatch(server.client(), pods, group.version(), this::seen);
+    }
+
+    /** The pod that was there first. */
+    String first() {
+        return first;
+    }
+
+    /** What went wrong here; null if nothing did. */
+    Throwable failure() {
+        return failure;
+    }
+
+    private void seen(String type, Map<String, Object> pod) {
+        String name = Json.text(pod, "metadata", "name");
+        String uid = Json.text(pod, "metadata", "uid");
+        if (type.equals("ADDED")) {
+            group.witness().foreign(Long.parseLong(Json.text(pod, "metadata", "resourceVersion")));
+            if (first == null) {
+                first = name;
+            }
+            inBackground(() -> begin(name, uid));
+        } else if (type.equals("MODIFIED") && Json.text(pod, "metadata", "deletionTimestamp") != null && ending.add(uid)) {
+            inBackground(() -> end(name, uid));
+        }
+    }
+
+    private void begin(String name, String uid) {
+        if (!name.equals(first)) {
+            group.group().await("the first pod leads", Group.SOON, () -> group.group().labels().containsValue("true")
+                    || group.witness().movesSince(0).size() > 0);
+        }
+        sidecars.put(uid, group.start(name));
+        group.group().await(name + " has its labels", Group.SOON, () -> !"none".equals(group.group().labels().getOrDefault(name, "none")));
+        group.setReady(name, true);
+    }
+
+    private void end(String name, String uid) {
+        group.group().await("the sidecar of " + name + " was started", Group.SOON, () -> sidecars.containsKey(uid));
+        sidecars.get(uid).term();
+        sidecars.get(uid).exitCode(Group.SOON);
+        group.remove(name);
+    }
+
+    private void inBackground(Runnable action) {
+        Thread.ofVirtual().name("kubelet").start(() -> {
+            try {
+                action.run();
+            } catch (RuntimeException | Error e) {
+                failure = e;
+            }
+        });
+    }
+
+    @Override
+    public void close() {
+        watch.close();
+    }
+}
