@@ -1,0 +1,108 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * What sidecars make of an API server that hangs, dies and comes back. There is one outage for all groups here, since it takes seconds; no
+ * witness may miss anything meanwhile.
+ */
+@Real
+class OutageTest {
+
+    /** No outage here is longer than this lease, however slow the machine. */
+    private static final List<String> ENDURING = List.of("--lease-duration=120s", "--renew-deadline=100s", "--retry-period=500ms");
+    private static final Duration EXIT_LIMIT = Duration.ofSeconds(5);
+
+    /** A watch cache would begin at the restart, and the witnesses could not go on where they were. */
+    @RegisterExtension
+    static final Groups GROUPS = Groups.ofClass(() -> RealServer.start("--watch-cache-sizes=pods#0,leases.coordination.k8s.io#0"));
+
+    private static Group enduring;
+    private static Group expiring;
+    private static Group late;
+    private static long before;
+    private static String enduringLeader;
+    private static String expiringLeader;
+    private static Map<String, Duration> exitsWhileItHung;
+    private static Map<String, Duration> exitsWhileItWasDead;
+
+    @BeforeAll
+    static void outage() {
+        RealServer server = GROUPS.server();
+        assumeTrue(server.canStop(), "not our server to stop");
+        enduring = GROUPS.elected(2, ENDURING);
+        expiring = GROUPS.elected(3, Group.FAST);
+        Group hung = GROUPS.elected(2, Group.FAST);
+        Group dead = GROUPS.elected(2, Group.FAST);
+        late = GROUPS.empty(server.newNamespace(), "web", Group.FAST);
+        late.createPod("web-0");
+        enduringLeader = enduring.awaitLeader(Group.SOON);
+        expiringLeader = expiring.awaitLeader(Group.SOON);
+        before = expiring.witness().now();
+
+        server.pauseServer();
+        exitsWhileItHung = exits(hung);
+        server.stopServer();
+        late.startSidecar("web-0").awaitLog("still trying", Group.START);
+        exitsWhileItWasDead = exits(dead);
+        server.startServer();
+    }
+
+    /** Tells all sidecars of a group to stop, and how long they took. By then the leases of the fast groups have expired. */
+    private static Map<String, Duration> exits(Group group) {
+        long signalled = System.nanoTime();
+        Map<String, Duration> exits = new HashMap<>();
+        List<String> pods = List.copyOf(group.labels().keySet());
+        pods.forEach(group::term);
+        for (String pod : pods) {
+            assertEquals(0, group.sidecar(pod).exitCode(Group.SOON));
+            exits.put(pod, Duration.ofNanos(group.sidecar(pod).endedAt() - signalled));
+        }
+        return exits;
+    }
+
+    @Test
+    void an_outage_shorter_than_the_lease_changes_no_label() {
+        enduring.awaitRenewals(enduringLeader, 3);
+
+        assertEquals(List.of(), enduring.witness().movesSince(before));
+        assertEquals(List.of(), enduring.witness().writesSince(before));
+        assertEquals(enduringLeader, enduring.awaitLeader(Group.SOON));
+    }
+
+    @Test
+    void after_an_outage_longer_than_the_lease_the_leader_leads_on_or_another_takes_over() {
+        String leader = expiring.awaitLeader(Group.SOON);
+
+        List<String> expected = leader.equals(expiringLeader) ? List.of() : List.of(expiringLeader + " off", leader + " on");
+        assertEquals(expected, expiring.witness().movesSince(before).stream().map(Object::toString).toList());
+        expiring.awaitRenewals(leader, 3);
+    }
+
+    @Test
+    void sidecars_exit_within_five_seconds_while_the_api_server_hangs() {
+        assertEquals(2, exitsWhileItHung.size());
+        exitsWhileItHung.forEach((pod, took) -> assertTrue(took.compareTo(EXIT_LIMIT) <= 0, pod + " took " + took));
+    }
+
+    @Test
+    void sidecars_exit_within_five_seconds_while_the_api_server_is_dead() {
+        assertEquals(2, exitsWhileItWasDead.size());
+        exitsWhileItWasDead.forEach((pod, took) -> assertTrue(took.compareTo(EXIT_LIMIT) <= 0, pod + " took " + took));
+    }
+
+    @Test
+    void a_sidecar_that_starts_without_an_api_server_says_so_once_and_takes_part_when_it_comes() {
+        assertEquals("web-0", late.awaitLeader(Group.SOON));
+        String log = late.sidecar("web-0").log();
+        assertEquals(1, log.lines().filter(line -> line.contains("still trying") && line.contains("ConnectException")).count(), log);
+    }
+}
