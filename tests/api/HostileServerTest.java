@@ -1,0 +1,518 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * What sidecars do when a real API server, or the way to it, is slow, overloaded, broken, lying or away: see {@link HttpFault}. Every group
+ * is checked afterwards: see {@link HostileGroup#check}.
+ */
+@Real
+class HostileServerTest {
+
+    /** Of a leader that nothing keeps from renewing: retry-period. */
+    private static final Duration RENEWAL_INTERVAL = Duration.ofMillis(500);
+    /** What a busy machine may add to a time that is measured. */
+    private static final Duration SLACK = Duration.ofMillis(700);
+
+    private static final int USUAL_FAULTS = 300;
+    private static final long USUAL_SEED = 1;
+    private static final int CAMPAIGN_GROUPS = 6;
+    /** For the usual number; it takes half a minute on a machine that has nothing else to do. */
+    private static final Duration CAMPAIGN_LIMIT = Duration.ofMinutes(3);
+
+    private static final Queue<Throwable> UNCAUGHT = new ConcurrentLinkedQueue<>();
+    private static RealServer server;
+
+    @RegisterExtension
+    final HostileGroups groups = new HostileGroups(() -> server);
+
+    /** A watch cache would begin at the restart, and the witnesses could not go on where they were. */
+    @BeforeAll
+    static void startServer() {
+        Thread.setDefaultUncaughtExceptionHandler((thread, uncaught) -> {
+            uncaught.printStackTrace();
+            UNCAUGHT.add(uncaught);
+        });
+        server = RealServer.start("--watch-cache-sizes=pods#0,leases.coordination.k8s.io#0");
+    }
+
+    /** An exception that a thread of a sidecar died of is a stack trace in its log. */
+    @AfterAll
+    static void stopServer() {
+        server.close();
+        Thread.setDefaultUncaughtExceptionHandler(null);
+        assertEquals(List.of(), List.copyOf(UNCAUGHT), "exceptions that nobody caught");
+    }
+
+    // --- Answers that are lost, late or nonsense -----------------------------------------------------------------------
+
+    @ConcurrentTest
+    void a_release_whose_reply_is_lost_is_confirmed_before_anyone_waits() {
+        for (HttpFault lost : List.of(new HttpFault.ResetAfter(), new HttpFault.Truncate(), new HttpFault.Garbage("<html>"))) {
+            HostileGroup group = groups.elected(3);
+            String old = group.awaitLeader();
+            long before = group.witness().now();
+            group.meet(RequestPhase.RELEASE, lost);
+
+            assertEquals(0, group.stop(old).exitCode(Group.SOON));
+
+            assertHandedOver(group, before, old);
+            // OkHttp by itself sends a request again whose connection broke; the API server refuses it.
+            List<String> steps = releaseOf(group, old).stream().filter(step -> !step.equals("RELEASE 409")).toList();
+            assertEquals(List.of("RELEASE 200", "GET 200"), steps, "it looks whether the release was executed, and sees that it was");
+        }
+    }
+
+    @ConcurrentTest
+    void a_release_that_was_not_executed_is_sent_again() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        long before = group.witness().now();
+        group.meet(RequestPhase.RELEASE, new HttpFault.Refuse(500, 0));
+
+        assertEquals(0, group.stop(old).exitCode(Group.SOON));
+
+        assertHandedOver(group, before, old);
+        assertEquals(List.of("RELEASE 0", "GET 200", "RELEASE 200"), releaseOf(group, old));
+    }
+
+    @ConcurrentTest
+    void a_release_that_arrives_after_the_next_leader_won_is_refused() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        CompletableFuture<Void> late = new CompletableFuture<>();
+        group.meet(RequestPhase.RELEASE, new HttpFault.Hold(late));
+        group.stop(old);
+        String next = group.awaitLeaderOtherThan(old);
+        long before = group.witness().now();
+
+        late.complete(null);
+
+        group.await("both releases are answered", () -> group.exchanges(old, RequestPhase.RELEASE).size() == 2);
+        assertEquals(List.of(409, 200), statuses(group, old, RequestPhase.RELEASE));
+        group.awaitRenewals(next, 3);
+        assertEquals(List.of(), group.witness().movesSince(before));
+    }
+
+    @ConcurrentTest
+    void an_acquisition_whose_reply_is_lost_is_led_at_once_and_not_waited_out() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        long before = group.witness().now();
+        group.meet(RequestPhase.ACQUIRE, new HttpFault.ResetAfter());
+
+        assertEquals(0, group.stop(old).exitCode(Group.SOON));
+
+        String next = assertHandedOver(group, before, old);
+        List<FaultLog.Exchange> wins = group.exchanges(next, RequestPhase.ACQUIRE).stream().filter(e -> e.status() == 200).toList();
+        assertEquals(2, wins.size(), "the lost one, and another");
+        long between = wins.get(1).request().at() - wins.get(0).request().at();
+        assertAtMost(RENEWAL_INTERVAL.plus(SLACK), between, "from the lost win to the other");
+    }
+
+    @ConcurrentTest
+    void a_promotion_that_arrives_after_the_next_leader_won_is_refused() {
+        assertRefusedWhenTheNextLeads(RequestPhase.PROMOTE);
+    }
+
+    @ConcurrentTest
+    void a_fence_that_arrives_after_the_next_leader_won_is_refused() {
+        assertRefusedWhenTheNextLeads(RequestPhase.FENCE);
+    }
+
+    /** A leader's write is on its way while it crashes and the next one is elected. */
+    private void assertRefusedWhenTheNextLeads(RequestPhase write) {
+        HostileGroup group = groups.elected(3);
+        String first = group.awaitLeader();
+        CompletableFuture<Void> late = new CompletableFuture<>();
+        FaultPlan plan = group.meet(write, new HttpFault.Hold(late));
+        group.stop(first);
+        group.await("the write is on its way", () -> plan.isOver(Set.of(write)));
+        String second = group.witness().lease().orElseThrow().holder();
+        group.crash(second);
+        String third = group.awaitLeaderOtherThan(second);
+        long before = group.witness().now();
+
+        late.complete(null);
+
+        group.await("the write is answered", () -> group.exchanges(second, write).stream().anyMatch(e -> e.fault() != null));
+        assertEquals(409, group.exchanges(second, write).stream().filter(e -> e.fault() != null).findFirst().orElseThrow().status());
+        group.awaitRenewals(third, 2);
+        assertEquals(List.of(), group.witness().writesSince(before));
+    }
+
+    @ConcurrentTest
+    void nobody_is_promoted_over_a_pod_that_cannot_be_fenced() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        HttpFault broken = new HttpFault.Refuse(500, 0);
+        group.meet(RequestPhase.FENCE, broken, broken, broken, new HttpFault.Truncate(), broken);
+
+        group.stop(old);
+
+        String next = group.awaitLeaderOtherThan(old);
+        group.await("the promotion is answered", () -> !group.exchanges(next, RequestPhase.PROMOTE).isEmpty());
+        List<FaultLog.Exchange> fences = group.exchanges(next, RequestPhase.FENCE).stream().filter(e -> e.status() == 200).toList();
+        assertEquals(Set.copyOf(group.podsOtherThan(next)), fences.stream().map(e -> e.request().object()).collect(Collectors.toSet()));
+        long promoted = group.exchanges(next, RequestPhase.PROMOTE).getFirst().request().at();
+        assertTrue(fences.stream().allMatch(fence -> fence.answeredAt() < promoted), "promoted before all were fenced");
+    }
+
+    @ConcurrentTest
+    void renewals_whose_answers_are_nonsense_or_cut_off_change_nothing() {
+        HostileGroup group = groups.elected(2);
+        String leader = group.awaitLeader();
+        String claim = group.witness().lease().orElseThrow().claim();
+        long before = group.witness().now();
+
+        for (HttpFault nonsense : nonsense()) {
+            FaultPlan plan = group.meet(RequestPhase.RENEW, nonsense).then(RequestPhase.GET, nonsense);
+            group.await("a renewal answered with " + nonsense, () -> plan.isOver(Set.of(RequestPhase.RENEW, RequestPhase.GET)));
+            group.awaitRenewals(leader, 2);
+        }
+
+        assertEquals(claim, group.witness().lease().orElseThrow().claim());
+        assertEquals(List.of(), group.witness().writesSince(before));
+    }
+
+    private static List<HttpFault> nonsense() {
+        List<HttpFault> nonsense = new ArrayList<>(FaultPlan.GARBAGE.stream().map(HttpFault.Garbage::new).toList());
+        nonsense.add(new HttpFault.Truncate());
+        return nonsense;
+    }
+
+    /** The group checks that the process did not end, and that its log shows no stack trace. */
+    @ConcurrentTest
+    void a_process_among_nonsense_says_so_in_a_few_lines_and_goes_on() {
+        HostileGroup group = groups.empty(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
+        group.group().createPod("web-0");
+        FaultProxy proxy = group.startProcess("web-0");
+        AtomicInteger count = new AtomicInteger();
+        proxy.faults(request -> Optional.of(nonsense().get(count.getAndIncrement() % nonsense().size())));
+        group.await("a hundred times nonsense", () -> group.log().tally().total() >= 100);
+
+        proxy.faults(request -> Optional.empty());
+
+        assertEquals("web-0", group.awaitLeader());
+        String log = group.group().sidecar("web-0").log();
+        long warnings = log.lines().filter(line -> line.contains("WARN")).count();
+        assertTrue(warnings >= 1 && warnings <= 10, log);
+        assertEquals(0, group.group().term("web-0").exitCode(Group.SOON));
+    }
+
+    // --- Refusals ------------------------------------------------------------------------------------------------------
+
+    @ConcurrentTest
+    void retry_after_is_honoured_for_the_lease_and_the_lead_is_kept() {
+        HostileGroup group = groups.elected(2);
+        String leader = group.awaitLeader();
+        String claim = group.witness().lease().orElseThrow().claim();
+        FaultPlan plan = group.meet(RequestPhase.RENEW, new HttpFault.Refuse(429, 1));
+
+        group.await("a renewal is refused", () -> plan.isOver(Set.of(RequestPhase.RENEW)));
+
+        assertPaused(group, leader, RequestPhase.RENEW, Duration.ofSeconds(1));
+        assertEquals(claim, group.witness().lease().orElseThrow().claim());
+    }
+
+    @ConcurrentTest
+    void retry_after_is_honoured_for_pods() {
+        HostileGroup group = groups.elected(2);
+        String old = group.awaitLeader();
+        HttpFault busy = new HttpFault.Refuse(429, 1);
+        group.meet(RequestPhase.LIST, busy).then(RequestPhase.FENCE, new HttpFault.Refuse(503, 1)).then(RequestPhase.PROMOTE, busy);
+
+        group.stop(old);
+
+        String next = group.awaitLeaderOtherThan(old);
+        for (RequestPhase phase : List.of(RequestPhase.LIST, RequestPhase.FENCE, RequestPhase.PROMOTE)) {
+            assertPaused(group, next, phase, Duration.ofSeconds(1));
+        }
+    }
+
+    @ConcurrentTest
+    void retry_after_is_honoured_for_watches() {
+        HostileGroup group = groups.elected(2);
+        String follower = group.podsOtherThan(group.awaitLeader()).getFirst();
+        HttpFault busy = new HttpFault.Refuse(429, 2);
+        FaultPlan plan = group.meet(RequestPhase.WATCH, busy, busy);
+
+        group.strikeWatches(follower, new HttpFault.ResetAfter());
+
+        group.await("both watches are refused", () -> plan.isOver(Set.of(RequestPhase.WATCH)));
+        assertPaused(group, follower, RequestPhase.WATCH, Duration.ofSeconds(2));
+        group.awaitWatches(follower);
+    }
+
+    /** Whoever was told to stay away stayed away so long, and then came again: after {@link #SLACK} more at the latest. */
+    private static void assertPaused(HostileGroup group, String pod, RequestPhase phase, Duration pause) {
+        group.await("the refusal of a " + phase + " of " + pod + " is noted", () -> !refused(group, pod, phase).isEmpty());
+        for (FaultLog.Exchange refused : refused(group, pod, phase)) {
+            String object = refused.request().object();
+            group.await(pod + " asks for " + object + " again", () -> !later(group, refused).isEmpty());
+            long waited = later(group, refused).getFirst().request().at() - refused.answeredAt();
+            assertTrue(waited >= pause.toNanos(), object + ": asked again after " + waited / 1_000_000 + " ms");
+            assertAtMost(pause.plus(RENEWAL_INTERVAL).plus(SLACK), waited, object + " was not asked for");
+        }
+    }
+
+    private static List<FaultLog.Exchange> refused(HostileGroup group, String pod, RequestPhase phase) {
+        return group.exchanges(pod, phase).stream().filter(e -> e.fault() instanceof HttpFault.Refuse).toList();
+    }
+
+    private static List<FaultLog.Exchange> later(HostileGroup group, FaultLog.Exchange than) {
+        return group.log().exchanges(e -> e.request().client().equals(than.request().client())
+                && e.request().object().equals(than.request().object()) && e.request().at() > than.answeredAt());
+    }
+
+    @ConcurrentTest
+    void a_leader_whose_token_has_expired_is_replaced_and_follows_with_a_new_one() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        group.expireToken(old);
+        group.await(old + " no longer tells its application that it leads", () -> !group.sidecar(old).claimsToLead());
+        assertEquals(old, group.witness().lease().orElseThrow().holder(), "before anybody else may lead");
+        String next = group.awaitLeaderOtherThan(old);
+        long before = group.witness().now();
+
+        group.renewToken(old);
+
+        group.awaitWatches(old);
+        group.awaitRenewals(next, 3);
+        assertEquals(List.of(), group.witness().writesSince(before));
+    }
+
+    // --- Outages -------------------------------------------------------------------------------------------------------
+
+    @ConcurrentTest
+    void an_outage_costs_few_requests_that_back_off_with_jitter() {
+        HostileGroup group = groups.elected(3);
+        group.awaitLeader();
+        Duration outage = Duration.ofSeconds(8);
+        long begun = System.nanoTime();
+        group.faults(request -> Optional.of(new HttpFault.Refuse(503, 0)));
+        group.pods().forEach(pod -> group.proxy(pod).strikeWatches(new HttpFault.ResetAfter()));
+        group.await("the outage is over", () -> System.nanoTime() - begun > outage.toNanos());
+        group.noFaults();
+
+        List<ProxiedRequest> refused = group.log().exchanges(e -> e.request().at() > begun && e.fault() instanceof HttpFault.Refuse)
+                .stream().map(FaultLog.Exchange::request).toList();
+        for (String object : List.of("the Lease", "watch of the Lease", "watch of the pods")) {
+            Map<String, List<Long>> bySidecar = refused.stream().filter(request -> request.object().equals(object))
+                    .collect(Collectors.groupingBy(ProxiedRequest::client, Collectors.mapping(ProxiedRequest::at, Collectors.toList())));
+            assertEquals(3, bySidecar.size(), "all sidecars ask for " + object);
+            assertBacksOff(object, bySidecar.values(), outage);
+        }
+        group.awaitLeader();
+    }
+
+    /** At most five times in the first second, then on average not more often than every 500 ms, and not in step. */
+    private static void assertBacksOff(String object, Collection<List<Long>> asked, Duration outage) {
+        assertTrue(asked.stream().allMatch(times -> times.size() <= 5 + outage.toMillis() / 500), object + " was asked for too often");
+        long[] gaps = asked.stream().flatMapToLong(HostileServerTest::lateGaps).sorted().toArray();
+        String text = object + " was asked for with gaps of " + Arrays.toString(gaps) + " ms";
+        assertTrue(gaps.length >= 20, text);
+        assertTrue(Arrays.stream(gaps).average().orElseThrow() >= 500, text);
+        // A fifth of 500 ms, evenly drawn, is 50 ms between the quartiles; without it, there is what the machine adds by accident.
+        assertTrue(gaps[gaps.length * 3 / 4] - gaps[gaps.length / 4] >= 15, "without jitter: " + text);
+    }
+
+    /** Milliseconds between one request and the next, without the first five, which come faster. */
+    private static LongStream lateGaps(List<Long> times) {
+        return IntStream.range(6, times.size()).mapToLong(i -> (times.get(i) - times.get(i - 1)) / 1_000_000);
+    }
+
+    @ConcurrentTest
+    void a_leader_that_finds_nobody_to_connect_to_is_replaced_and_follows_afterwards() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        long begun = System.nanoTime();
+        group.proxy(old).refuse();
+
+        String next = group.awaitLeaderOtherThan(old);
+        long attempts = group.log().attemptsSince(group.proxy(old).client(), begun);
+        double seconds = (System.nanoTime() - begun) / 1e9;
+        assertTrue(attempts >= 5 && attempts <= 20 + 12 * seconds, attempts + " requests in " + seconds + " s");
+        long before = group.witness().now();
+        group.proxy(old).accept();
+
+        group.awaitWatches(old);
+        group.awaitRenewals(next, 3);
+        assertEquals(List.of(), group.witness().writesSince(before));
+    }
+
+    @ConcurrentTest
+    void a_server_that_is_slow_with_everything_is_endured() {
+        HostileGroup group = groups.empty(Duration.ofSeconds(9), Duration.ofSeconds(6), Duration.ofMillis(500));
+        group.start(3);
+        String leader = group.awaitLeader();
+        String claim = group.witness().lease().orElseThrow().claim();
+        long before = group.witness().now();
+
+        group.faults(request -> Optional.of(new HttpFault.Slow(Duration.ofSeconds(1))));
+        group.awaitRenewals(leader, 6);
+
+        assertEquals(claim, group.witness().lease().orElseThrow().claim());
+        assertEquals(List.of(), group.witness().writesSince(before));
+    }
+
+    // --- Watches -------------------------------------------------------------------------------------------------------
+
+    @ConcurrentTest
+    void a_half_open_watch_delays_a_hand_over_by_at_most_three_renewal_intervals() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        group.podsOtherThan(old).forEach(pod -> group.strikeWatches(pod, new HttpFault.Silence()));
+        group.awaitRenewals(old, 1);
+        long before = group.witness().now();
+
+        group.stop(old);
+        group.awaitLeaderOtherThan(old);
+
+        assertDelayed(group.witness().movesSince(before).getLast().at() - released(group, before).at());
+    }
+
+    @ConcurrentTest
+    void a_half_open_watch_delays_a_take_over_by_at_most_three_renewal_intervals() {
+        HostileGroup group = groups.elected(3);
+        String old = group.awaitLeader();
+        group.podsOtherThan(old).forEach(pod -> group.strikeWatches(pod, new HttpFault.Silence()));
+        group.awaitRenewals(old, 1);
+        long before = group.witness().now();
+
+        group.crash(old);
+        group.awaitLeaderOtherThan(old);
+
+        long renewed = group.witness().leases().stream().filter(lease -> lease.holder().equals(old)).toList().getLast().at();
+        assertDelayed(group.witness().movesSince(before).getLast().at() - renewed - Group.LEASE.toNanos());
+    }
+
+    private static void assertDelayed(long delay) {
+        assertAtMost(RENEWAL_INTERVAL.multipliedBy(3).plus(SLACK), delay, "delay by half-open watches");
+    }
+
+    @ConcurrentTest
+    void a_half_open_watch_is_begun_anew_while_the_leader_leads() {
+        HostileGroup group = groups.elected(3);
+        String leader = group.awaitLeader();
+        long before = group.witness().now();
+
+        strikeAllAndAwaitNewWatches(group, new HttpFault.Silence());
+
+        assertEquals(List.of(), group.witness().movesSince(before));
+        assertHandsOverByEvent(group, leader);
+    }
+
+    @ConcurrentTest
+    void a_watch_whose_version_is_gone_is_begun_anew() {
+        HostileGroup group = groups.elected(3);
+        String leader = group.awaitLeader();
+        HttpFault gone = new HttpFault.Refuse(410, 0);
+        FaultPlan plan = group.meet(RequestPhase.WATCH, gone, gone);
+
+        strikeAllAndAwaitNewWatches(group, new HttpFault.Expire());
+
+        assertTrue(plan.isOver(Set.of(RequestPhase.WATCH)), "the new ones were answered 410, too");
+        assertHandsOverByEvent(group, leader);
+    }
+
+    @ConcurrentTest
+    void a_watch_that_breaks_or_brings_nonsense_is_begun_anew() {
+        HostileGroup group = groups.elected(3);
+        String leader = group.awaitLeader();
+
+        nonsense().forEach(nonsense -> strikeAllAndAwaitNewWatches(group, nonsense));
+
+        assertHandsOverByEvent(group, leader);
+    }
+
+    /** Strikes both watches of each sidecar, and waits until as many were begun since. */
+    private static void strikeAllAndAwaitNewWatches(HostileGroup group, HttpFault fault) {
+        long begun = System.nanoTime();
+        group.pods().forEach(pod -> group.strikeWatches(pod, fault));
+        group.await("new watches after " + fault, () -> group.pods().stream().allMatch(pod -> group.exchanges(pod, RequestPhase.WATCH)
+                .stream().filter(e -> e.status() == 200 && e.request().at() > begun).count() >= 2));
+    }
+
+    /** Whoever only polled would need a retry-period. */
+    private static void assertHandsOverByEvent(HostileGroup group, String old) {
+        long before = group.witness().now();
+        group.stop(old);
+        group.awaitLeaderOtherThan(old);
+        Witness.LeaseRevision released = released(group, before);
+        long won = group.witness().leasesSince(released.version()).stream().filter(lease -> !lease.holder().isEmpty())
+                .findFirst().orElseThrow().at();
+        assertAtMost(RENEWAL_INTERVAL, won - released.at(), "from the release to the next leader");
+    }
+
+    // --- All at once ---------------------------------------------------------------------------------------------------
+
+    /**
+     * System properties: {@code hostile.faults}, how many have to hit, and {@code hostile.seed}, which is otherwise the same each time for
+     * the usual number and a new one for another.
+     */
+    @ConcurrentTest.Timed
+    void whatever_the_api_server_does_there_is_one_leader_and_there_is_one_again() {
+        int faults = Integer.getInteger("hostile.faults", USUAL_FAULTS);
+        long seed = Long.getLong("hostile.seed", faults == USUAL_FAULTS ? USUAL_SEED : System.nanoTime() % 1_000_000);
+        System.out.println("hostile campaign: seed " + seed);
+        for (int i = 0; i < CAMPAIGN_GROUPS; i++) {
+            groups.empty(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500)).start(3);
+        }
+        groups.all().forEach(HostileGroup::awaitLeader);
+        Duration limit = CAMPAIGN_LIMIT.multipliedBy(Math.max(1, faults / USUAL_FAULTS));
+        HostileCampaign campaign = new HostileCampaign(server, groups.all(), seed, faults, limit);
+
+        campaign.run();
+
+        System.out.println(campaign.summary());
+    }
+
+    // --- Helpers -------------------------------------------------------------------------------------------------------
+
+    private static void assertAtMost(Duration limit, long nanos, String what) {
+        assertTrue(nanos <= limit.toNanos(), what + ": " + nanos / 1_000_000 + " ms, of at most " + limit.toMillis());
+    }
+
+    /** What a sidecar asked of the Lease since it began to release it: phases with the API server's answers. */
+    private static List<String> releaseOf(HostileGroup group, String pod) {
+        return group.log().exchanges(e -> e.request().pod().equals(pod) && e.request().object().equals("the Lease")).stream()
+                .map(e -> e.request().phase() + " " + e.status()).dropWhile(step -> !step.startsWith("RELEASE")).toList();
+    }
+
+    private static List<Integer> statuses(HostileGroup group, String pod, RequestPhase phase) {
+        return group.exchanges(pod, phase).stream().map(FaultLog.Exchange::status).toList();
+    }
+
+    /** The revision by which the Lease was given back. */
+    private static Witness.LeaseRevision released(HostileGroup group, long after) {
+        return group.witness().leasesSince(after).stream().filter(lease -> lease.holder().isEmpty()).findFirst().orElseThrow();
+    }
+
+    /** The label moved once, by two adjacent pod writes; returns to whom. */
+    private static String assertHandedOver(HostileGroup group, long before, String old) {
+        String next = group.awaitLeaderOtherThan(old);
+        List<Witness.Move> moves = group.witness().movesSince(before);
+        assertEquals(List.of(old + " off", next + " on"), moves.stream().map(Witness.Move::toString).toList());
+        assertEquals(moves.get(0).index() + 1, moves.get(1).index(), "off and on are adjacent");
+        return next;
+    }
+}
