@@ -1,0 +1,105 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * The image leaves out the jars of tests/image/unused-jars.txt. That nothing of an election is in them is shown by running one without
+ * them, here against a real API server, and once more by the training in each build of the image.
+ *
+ * <p>What is lost: BouncyCastle, which reads the private keys of client certificates in a kubeconfig. In a pod there is a token.
+ */
+@Real
+class UnusedJarsTest {
+
+    private static final Path LIST = Path.of("tests", "image", "unused-jars.txt");
+    private static final String ACCOUNT = "leader-labeler-web";
+
+    @RegisterExtension
+    final Groups groups = Groups.ofTest();
+
+    private final Path folder = Folders.temporary("unused-jars");
+    private final Map<String, Process> sidecars = new TreeMap<>();
+
+    @AfterEach
+    void end() {
+        sidecars.values().forEach(Process::destroyForcibly);
+    }
+
+    @ConcurrentTest
+    void an_election_needs_none_of_the_jars_that_the_image_leaves_out() throws IOException, InterruptedException {
+        Group group = groups.empty(groups.server().newNamespace(), "web", Group.FAST);
+        groups.server().kubectl("apply", "-n", group.namespace(), "-k", Path.of("deploy", "rbac").toString());
+        start(group, "web-0");
+        start(group, "web-1");
+        String first = group.awaitLeader(Group.SOON);
+        String second = group.otherThan(first);
+        group.await("an event of the election", Group.SOON, () -> group.eventsOnLease().contains(first + " became leader"));
+        group.editLabel(second, group.keys().leadership(), "true");
+        group.awaitLeader(Group.SOON);
+        group.deleteLease();
+        String third = group.awaitLeader(Group.SOON);
+
+        sidecars.get(third).destroy();
+
+        group.awaitLeaderOtherThan(third, Group.SOON);
+        assertTrue(sidecars.get(third).waitFor(Group.SOON.toSeconds(), TimeUnit.SECONDS));
+        assertEquals(0, sidecars.get(third).exitValue());
+        for (String pod : sidecars.keySet()) {
+            String log = Files.readString(folder.resolve(pod));
+            assertFalse(log.contains("Error") || log.contains("\tat "), log);
+        }
+    }
+
+    @ConcurrentTest
+    void what_is_missing_shows() throws IOException, InterruptedException {
+        Path log = folder.resolve("log");
+
+        Process process = java(log, "picocli");
+
+        assertTrue(process.waitFor(Group.SOON.toSeconds(), TimeUnit.SECONDS));
+        assertTrue(Files.readString(log).contains("NoClassDefFoundError"), Files.readString(log));
+    }
+
+    private void start(Group group, String pod) throws IOException {
+        group.createPod(pod, ACCOUNT);
+        Path kubeconfig = groups.server().kubeconfigFor(group.namespace(), ACCOUNT);
+        List<String> arguments = new ArrayList<>(Group.FAST);
+        arguments.addAll(List.of("--election-name=web", "--http-address=off", "--namespace=" + group.namespace(), "--pod-name=" + pod));
+        sidecars.put(pod, java(folder.resolve(pod), null, "KUBECONFIG=" + kubeconfig, arguments.toArray(String[]::new)));
+    }
+
+    private Process java(Path log, String withoutToo) throws IOException {
+        return java(log, withoutToo, "KUBECONFIG=none", "--help");
+    }
+
+    /** Starts the program without the unused jars, and without those whose name begins with {@code withoutToo} unless that is null. */
+    private Process java(Path log, String withoutToo, String environment, String... arguments) throws IOException {
+        Set<String> unused = Set.copyOf(Files.readAllLines(LIST));
+        String classPath = Arrays.stream(System.getProperty("java.class.path").split(":"))
+                .filter(entry -> !unused.contains(Path.of(entry).getFileName().toString()))
+                .filter(entry -> withoutToo == null || !Path.of(entry).getFileName().toString().startsWith(withoutToo))
+                .collect(Collectors.joining(":"));
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m", "-Duser.home=" + folder,
+                "-Dsun.misc.unsafe.memory.access=allow", "-cp", classPath, "LeaderLabeler"));
+        command.addAll(List.of(arguments));
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
+        String[] variable = environment.split("=", 2);
+        builder.environment().put(variable[0], variable[1]);
+        return builder.start();
+    }
+}
