@@ -1,0 +1,240 @@
+import java.time.Instant;
+import java.util.Collections;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Does to a simulated group what a {@link Mix} has in store, other than to requests. Half of it comes at random times, half of it shortly
+ * after an elector has written something, because that is when it hurts.
+ */
+final class Chaos {
+
+    private static final List<Optional<Long>> DURATIONS = List.of(Optional.of(1_000_000L), Optional.of(1_000_000L), Optional.of(1L),
+            Optional.empty());
+
+    private final Simulation world;
+    private final Map<Fault, Runnable> deeds = new EnumMap<>(Fault.class);
+    private final List<Fault> present;
+    private final double afterWrites;
+
+    Chaos(Simulation world) {
+        this.world = world;
+        deeds.put(Fault.CRASH, this::crash);
+        deeds.put(Fault.FREEZE, this::freeze);
+        deeds.put(Fault.SIGTERM, () -> withProcess(p -> world.workload.stopContainer(p)));
+        deeds.put(Fault.WALL_CLOCKS, () -> withProcess(SimulatedProcess::setWallClock));
+        deeds.put(Fault.WATCH_BROKEN, () -> withProcess(SimulatedProcess::breakWatch));
+        deeds.put(Fault.WATCH_SILENT, this::silence);
+        deeds.put(Fault.OUTAGE, this::outage);
+        deeds.put(Fault.PARTITION, this::partition);
+        deeds.put(Fault.PATCH_REFUSED, () -> withPod(
+                p -> world.server.refusePatches(p.name(), world.disturbUntil(world.now() + span(100 * Simulation.MS, 3 * lease())))));
+        deeds.put(Fault.POD_DELETED, () -> withPod(p -> world.workload.delete(p)));
+        deeds.put(Fault.POD_FORCED, () -> withPod(p -> world.workload.force(p, false)));
+        deeds.put(Fault.POD_REPLACED, () -> withPod(p -> world.workload.force(p, true)));
+        deeds.put(Fault.POD_FINISHED, () -> withPod(p -> world.workload.finish(p)));
+        deeds.put(Fault.POD_UNREADY, () -> withPod(p -> world.workload.setReady(p, !p.isReady())));
+        deeds.put(Fault.KEY_STRIPPED, () -> withPod(p -> strip(p, 1)));
+        deeds.put(Fault.KEYS_STRIPPED, () -> withPod(p -> strip(p, 0.6)));
+        deeds.put(Fault.KEY_FORGED, () -> withPod(this::forge));
+        deeds.put(Fault.FOREIGN_TRUE, () -> withPod(this::writeTrue));
+        deeds.put(Fault.SHARED_LABEL, () -> world.server.editPod(Workload.OTHERS + world.draw.between(0L, 1L),
+                Map.of(world.mix.leadershipLabel, Boolean.toString(world.draw.chance(0.5))), Map.of()));
+        deeds.put(Fault.LEASE_DELETED, () -> world.server.deleteLease());
+        deeds.put(Fault.LEASE_EMPTIED, () -> editSpec("holderIdentity", world.draw.chance(0.5) ? "" : null));
+        deeds.put(Fault.LEASE_STRANGER, () -> editSpec("holderIdentity", "stranger"));
+        deeds.put(Fault.LEASE_DURATION, () -> editSpec("leaseDurationSeconds", world.draw.one(DURATIONS).orElse(null)));
+        deeds.put(Fault.LEASE_ACQUIRE_TIME, () -> editSpec("acquireTime", world.draw.chance(0.2) ? null : someTime()));
+        deeds.put(Fault.LEASE_CLAIM_REMOVED, () -> editClaim(null));
+        deeds.put(Fault.LEASE_CLAIM_FORGED, this::forgeClaim);
+        deeds.put(Fault.LEASE_TOUCHED, () -> world.server.editLease(Map.of(), Map.of("note", "touched " + world.now())));
+        present = deeds.keySet().stream().filter(world.mix::isOn).toList();
+        afterWrites = world.draw.chance(0.5) ? world.draw.between(0.0, 0.3) : 0;
+    }
+
+    void start() {
+        for (Fault fault : present) {
+            again(fault);
+        }
+    }
+
+    private void again(Fault fault) {
+        double mean = lease() / (6 * world.mix.frequency(fault));
+        long next = world.now() + (long) (-Math.log(1 - world.draw.between(0.0, 1.0)) * mean);
+        world.at(next, () -> {
+            act(fault);
+            if (!world.isQuiet()) {
+                again(fault);
+            }
+        });
+    }
+
+    /** An elector has just written something. */
+    void written() {
+        if (!present.isEmpty() && world.draw.chance(afterWrites)) {
+            Fault fault = world.draw.one(present);
+            world.at(world.now() + world.draw.spread(Simulation.MS / 20, Simulation.SECOND / 2), () -> act(fault));
+        }
+    }
+
+    private void act(Fault fault) {
+        if (world.isQuiet()) {
+            return;
+        }
+        world.log("chaos", fault.name());
+        world.coverage.count(fault);
+        boolean isPlanned = fault == Fault.POD_DELETED || fault == Fault.SIGTERM || fault == Fault.POD_UNREADY;
+        if (!isPlanned) {
+            world.disturb(0);
+        }
+        deeds.get(fault).run();
+    }
+
+    // --- Whom it hits ------------------------------------------------------------------------------------------------
+
+    private interface Hit<T> {
+        void on(T target);
+    }
+
+    /** Half of the time the holder of the Lease, if there is one. */
+    private void withProcess(Hit<SimulatedProcess> hit) {
+        List<SimulatedProcess> all = world.workload.processes();
+        Lease lease = world.server.lease();
+        if (lease != null && world.draw.chance(0.5)) {
+            all.stream().filter(p -> p.pod().name().equals(lease.holder())).findFirst().ifPresent(hit::on);
+        } else if (!all.isEmpty()) {
+            hit.on(world.draw.one(all));
+        }
+    }
+
+    private void withPod(Hit<SimulatedPod> hit) {
+        List<SimulatedPod> all = world.workload.pods().stream().filter(p -> !p.isRemoved()).toList();
+        Lease lease = world.server.lease();
+        if (lease != null && world.draw.chance(0.5)) {
+            all.stream().filter(p -> p.name().equals(lease.holder())).findFirst().ifPresent(hit::on);
+        } else if (!all.isEmpty()) {
+            hit.on(world.draw.one(all));
+        }
+    }
+
+    private long lease() {
+        return world.mix.lease();
+    }
+
+    private long span(long low, long high) {
+        return world.draw.spread(low, high);
+    }
+
+    // --- What it does ------------------------------------------------------------------------------------------------
+
+    private void crash() {
+        withProcess(SimulatedProcess::kill);
+    }
+
+    private void freeze() {
+        withProcess(p -> {
+            long end = world.disturbUntil(world.now() + span(Simulation.MS, 3 * lease()));
+            p.freeze();
+            world.at(end, p::thaw);
+        });
+    }
+
+    private void silence() {
+        withProcess(p -> {
+            if (world.draw.chance(0.7)) {
+                p.silenceWatches();
+            } else {
+                p.silenceGroupWatch(span(Simulation.MS, 3 * lease()));
+            }
+        });
+    }
+
+    private void partition() {
+        withProcess(p -> {
+            long end = world.disturbUntil(world.now() + span(10 * Simulation.MS, 2 * lease()));
+            world.log("chaos", p + " is cut off");
+            p.cutOff(true);
+            world.at(end, () -> p.cutOff(false));
+        });
+    }
+
+    private void outage() {
+        world.outage(world.disturbUntil(world.now() + span(10 * Simulation.MS, 2 * lease())));
+        world.workload.processes().forEach(SimulatedProcess::loseWatches);
+    }
+
+    private void strip(SimulatedPod pod, double probability) {
+        List<String> keys = List.of(world.mix.leadershipLabel, SimulatedServer.participationKey(), SimulatedServer.epochKey());
+        Map<String, Object> labels = new HashMap<>();
+        Map<String, Object> annotations = new HashMap<>();
+        List<String> chosen = probability == 1 ? List.of(world.draw.one(keys))
+                : keys.stream().filter(k -> world.draw.chance(probability)).toList();
+        Pod stored = world.server.pod(pod.name());
+        for (String key : chosen) {
+            boolean last = world.mix.isOn(Fault.SHARED_LABEL)
+                    && (key.equals(SimulatedServer.epochKey()) ? stored.participation() == null || labels.containsKey(SimulatedServer.participationKey())
+                            : key.equals(SimulatedServer.participationKey()) && stored.epoch() == null);
+            if (last) {
+                continue; // nobody could know any more that the pod is of this election
+            }
+            (key.equals(SimulatedServer.epochKey()) ? annotations : labels).put(key, null);
+        }
+        world.server.editPod(pod.name(), labels, annotations);
+    }
+
+    private void forge(SimulatedPod pod) {
+        Draw draw = world.draw;
+        switch ((int) draw.between(0L, 2L)) {
+            case 0 -> world.server.editPod(pod.name(), Map.of(world.mix.leadershipLabel, draw.one(List.of("false", "", "True"))), Map.of());
+            case 1 -> world.server.editPod(pod.name(), Map.of(SimulatedServer.participationKey(), "no"), Map.of());
+            default -> world.server.editPod(pod.name(), Map.of(), Map.of(SimulatedServer.epochKey(), someEpoch()));
+        }
+    }
+
+    private String someEpoch() {
+        Lease lease = world.server.lease();
+        return world.draw.chance(0.5) && lease != null ? lease.version() : Long.toString(world.draw.between(0L, 100_000L));
+    }
+
+    private void writeTrue(SimulatedPod pod) {
+        if (world.mix.isOn(Fault.SHARED_LABEL) && world.server.pod(pod.name()).participation() == null) {
+            return; // nobody could know that the pod is of this election
+        }
+        world.server.editPod(pod.name(), Map.of(world.mix.leadershipLabel, "true"), Map.of());
+    }
+
+    private void editSpec(String field, Object value) {
+        world.server.editLease(Collections.singletonMap(field, value), Map.of());
+    }
+
+    private void editClaim(String claim) {
+        world.server.editLease(Map.of(), Collections.singletonMap(SimulatedServer.claimKey(), claim));
+    }
+
+    private String someTime() {
+        return SimulatedServer.micros(Instant.EPOCH.plusSeconds(world.draw.between(0L, 4_000_000_000L)));
+    }
+
+    /** A claim that is malformed, of somebody else, of another uid, or a full forgery that gives the Lease to another pod. */
+    private void forgeClaim() {
+        Lease lease = world.server.lease();
+        List<SimulatedPod> pods = world.workload.pods();
+        if (lease == null || pods.isEmpty()) {
+            return;
+        }
+        SimulatedPod pod = world.draw.one(pods);
+        Instant acquired = lease.acquireTime() == null ? Instant.EPOCH : lease.acquireTime();
+        Instant renewed = lease.renewTime() == null ? Instant.EPOCH : lease.renewTime();
+        switch ((int) world.draw.between(0L, 3L)) {
+            case 0 -> editClaim("x/y");
+            case 1 -> editClaim(new Claim(pod.name(), pod.uid(), acquired, renewed).toString());
+            case 2 -> editClaim(new Claim(lease.holder(), "00000000-0000-4000-8000-000000000000", acquired, renewed).toString());
+            default -> world.server.editLease(Map.of("holderIdentity", pod.name(),
+                            "acquireTime", SimulatedServer.micros(acquired), "renewTime", SimulatedServer.micros(renewed)),
+                    Map.of(SimulatedServer.claimKey(), new Claim(pod.name(), pod.uid(), acquired, renewed).toString()));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+/** What can go wrong in a simulated schedule. A schedule has only some of these, so that each is also seen without the others' noise. */
+enum Fault {
+
+    // Requests: each meets its fate by chance.
+    /** It takes up to some seconds, and so may be overtaken or time out. */
+    SLOW,
+    /** It times out while it is in flight, and is executed much later. */
+    LATE,
+    /** It never arrives. */
+    LOST_REQUEST,
+    /** It is executed, but the answer never arrives. */
+    LOST_REPLY,
+    /** The connection breaks at once, and yet it is executed a little later. */
+    RESET,
+    /** An error, executed or not, perhaps with a Retry-After. */
+    SERVER_ERROR,
+    /** The worker that sends it gets no CPU for a while, before or after it looked at the time. */
+    STARVED,
+
+    // Processes and their clocks.
+    /** SIGKILL; the container is started again in the same pod. */
+    CRASH,
+    /** SIGSTOP, later SIGCONT. */
+    FREEZE,
+    /** SIGTERM to a container whose pod stays. */
+    SIGTERM,
+    /** Monotonic clocks run at different rates, but differ less than lease-duration / renew-deadline. */
+    CLOCK_RATES,
+    /** Wall clocks are wrong by hours, and are set. */
+    WALL_CLOCKS,
+
+    // Watches.
+    /** Events arrive late. */
+    WATCH_LAG,
+    /** A watch ends, what was on its way is lost, and a new list follows. */
+    WATCH_BROKEN,
+    /** The connection is half-open: it delivers nothing until somebody begins anew. */
+    WATCH_SILENT,
+    /** Watching is impossible for one sidecar, which polls instead. */
+    NO_WATCH,
+
+    // The API server.
+    /** Nobody reaches it. */
+    OUTAGE,
+    /** One sidecar does not reach it. */
+    PARTITION,
+    /** Patches to one pod are refused. */
+    PATCH_REFUSED,
+
+    // Pods.
+    /** Graceful deletion. */
+    POD_DELETED,
+    /** Removed from the API server at once while the process goes on, and replaced. */
+    POD_FORCED,
+    /** The same under the same name. */
+    POD_REPLACED,
+    /** Phase Failed or Succeeded, while the process goes on. */
+    POD_FINISHED,
+    /** Pods become not Ready and Ready again. */
+    POD_UNREADY,
+    /** The pod template already has some of the keys. */
+    TEMPLATE_KEYS,
+    /** Somebody removes one of our keys. */
+    KEY_STRIPPED,
+    /** Somebody removes several of our keys at once. */
+    KEYS_STRIPPED,
+    /** Somebody writes another value, but not {@code true} for the leadership label. */
+    KEY_FORGED,
+    /** Somebody writes {@code true}: I1 does not hold then, but the rest must, and the right state must come back. */
+    FOREIGN_TRUE,
+    /** Pods of another election have the same leadership label. */
+    SHARED_LABEL,
+
+    // The Lease.
+    LEASE_DELETED,
+    /** Its holder is emptied. */
+    LEASE_EMPTIED,
+    /** Its holder is replaced by somebody who does not exist. */
+    LEASE_STRANGER,
+    /** The duration becomes 10^6 s, one second or none. */
+    LEASE_DURATION,
+    LEASE_ACQUIRE_TIME,
+    /** Our annotation is removed. */
+    LEASE_CLAIM_REMOVED,
+    /** Our annotation names somebody else. */
+    LEASE_CLAIM_FORGED,
+    /** Something on it changes that is none of our business. */
+    LEASE_TOUCHED,
+    /** A program that uses client-go takes part under the same Lease. */
+    CLIENT_GO,
+
+    /** Not a fault but a condition: the members have different settings. */
+    MIXED_TIMINGS
+}

@@ -1,0 +1,96 @@
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What one schedule is like: which faults it has and how frequent they are, and how the group is set up. Few kinds of faults at a time find
+ * more than all at once (swarm testing), so most kinds are off in most schedules.
+ */
+final class Mix {
+
+    /** lease-duration, renew-deadline and retry-period in milliseconds. */
+    private static final List<long[]> TIMINGS = List.of(new long[] {3000, 2000, 500}, new long[] {3000, 2000, 500},
+            new long[] {15000, 10000, 2000}, new long[] {2000, 1000, 300}, new long[] {6000, 4000, 1000});
+    static final String ELECTION = "web";
+    static final String NAMESPACE = "default";
+
+    final int replicas;
+    /** Whether a replacement has the name of the pod that it replaces, as in a StatefulSet. */
+    final boolean stateful;
+    /** Whether the sidecars get SIGTERM only after the application has exited. */
+    final boolean nativeSidecars;
+    final String leadershipLabel;
+    private final Handover handover;
+    private final long[] timing;
+    /** Of some members, where they differ. */
+    private final long[] otherTiming;
+    private final int graceKind;
+    /** Of each fault that is on: the probability per request, or the mean number per lease-duration. */
+    private final Map<Fault, Double> frequency = new EnumMap<>(Fault.class);
+    private final Draw draw;
+
+    /** Draws everything; where {@code only} is not empty, the schedule has exactly these faults. */
+    Mix(Draw draw, Set<Fault> only) {
+        this.draw = draw;
+        double share = draw.one(List.of(0.0, 0.05, 0.1, 0.2, 0.35));
+        for (Fault fault : Fault.values()) {
+            double own = fault == Fault.FOREIGN_TRUE ? share / 4 : share;
+            if (only.isEmpty() ? draw.chance(own) : only.contains(fault)) {
+                frequency.put(fault, draw.between(0.02, 0.5));
+            }
+        }
+        replicas = draw.chance(0.05) ? 1 : (int) draw.between(2L, 5L);
+        stateful = draw.chance(0.5);
+        nativeSidecars = draw.chance(0.5);
+        handover = draw.chance(0.15) ? Handover.AFTER_EXIT : Handover.EARLY;
+        timing = draw.one(TIMINGS);
+        List<long[]> similar = TIMINGS.stream().filter(t -> t[0] <= 3 * timing[0] && timing[0] <= 3 * t[0]).toList();
+        otherTiming = isOn(Fault.MIXED_TIMINGS) ? draw.one(similar) : timing;
+        graceKind = (int) draw.between(0L, 3L);
+        leadershipLabel = isOn(Fault.SHARED_LABEL) ? "example.com/leader" : ELECTION + "/is-leader";
+    }
+
+    boolean isOn(Fault fault) {
+        return frequency.containsKey(fault);
+    }
+
+    /** Probability of a fault per request, or its mean number per lease-duration; 0 if it is off. */
+    double frequency(Fault fault) {
+        return frequency.getOrDefault(fault, 0.0);
+    }
+
+    /** The settings of a new pod's sidecar. */
+    Config config(String pod) {
+        long[] own = draw.chance(0.5) ? timing : otherTiming;
+        Duration lease = Duration.ofMillis(own[0]);
+        Duration grace = switch (graceKind) {
+            case 0 -> Duration.ZERO;
+            case 1 -> Duration.ofMillis(own[2]);
+            default -> lease;
+        };
+        return new Config(ELECTION, pod, NAMESPACE, leadershipLabel, ELECTION + "/participant", ELECTION, lease,
+                Duration.ofMillis(own[1]), Duration.ofMillis(own[2]), handover, grace);
+    }
+
+    /** The longest lease-duration of any member, in nanoseconds. */
+    long longestLease() {
+        return Math.max(timing[0], otherTiming[0]) * Simulation.MS;
+    }
+
+    /** A typical lease-duration, by which the frequency of faults is measured, in nanoseconds. */
+    long lease() {
+        return timing[0] * Simulation.MS;
+    }
+
+    long retry() {
+        return timing[2] * Simulation.MS;
+    }
+
+    @Override
+    public String toString() {
+        return "replicas=" + replicas + (stateful ? " stateful" : "") + (nativeSidecars ? " native" : "") + " handover=" + handover
+                + " lease=" + timing[0] + "ms faults=" + frequency;
+    }
+}

@@ -1,0 +1,417 @@
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Queue;
+import java.util.Set;
+
+/** One sidecar process of a {@link Simulation}: a real {@link Elector} with its clocks, its queue of events, its workers and its watches. */
+final class SimulatedProcess {
+
+    private static final int RATE_ONE = 1024;
+    /** So many ticks without a nanosecond of progress are a loop. */
+    private static final int LOOP = 200;
+    /** So many requests in a retry-period are no retries but a storm. */
+    private static final int STORM = 50;
+
+    private final Simulation world;
+    private final SimulatedPod pod;
+    private final Config config;
+    private final Elector elector;
+    private final String name;
+    private final long startedAt;
+    private final long clockBase;
+    private final long rate;
+    private long wallOffset;
+    private final SimulatedWatch leaseWatch;
+    private final SimulatedWatch groupWatch;
+
+    private boolean alive = true;
+    private boolean frozen;
+    private boolean told;
+    private boolean cutOff;
+    private boolean hasReadPod;
+    private String ended;
+    private final Queue<Event> inbox = new ArrayDeque<>();
+    private final List<Runnable> whenThawed = new ArrayList<>();
+    private long tickAt = Long.MAX_VALUE;
+    private long lastTick = -1;
+    private int ticksInPlace;
+    private long lastPeriod;
+    private int requestsInPeriod;
+    private int requests;
+    private Effect.Request asked;
+    private Effect.Request askedBeforeTrue;
+    private final Set<String> epochs = new HashSet<>();
+
+    SimulatedProcess(Simulation world, SimulatedPod pod, Config config, int number) {
+        this.world = world;
+        this.pod = pod;
+        this.config = config;
+        this.name = pod.name() + "/" + pod.uid().substring(0, 2) + "#" + number;
+        this.startedAt = world.now();
+        this.clockBase = world.draw.between(0L, 100 * Simulation.SECOND);
+        this.rate = world.mix.isOn(Fault.CLOCK_RATES) ? world.draw.between(RATE_ONE * 83 / 100, RATE_ONE * 120 / 100) : RATE_ONE;
+        this.elector = new Elector(config, world.draw.split(), clock());
+        setWallClock();
+        boolean polling = world.hit(Fault.NO_WATCH, 1);
+        leaseWatch = new SimulatedWatch(world, this, true, polling);
+        groupWatch = new SimulatedWatch(world, this, false, polling);
+    }
+
+    /** Begins to run: the first event is a tick, as in the real shell. */
+    void start() {
+        world.log(name, "starts");
+        world.invariants.started(this);
+        leaseWatch.open();
+        groupWatch.open();
+        handle(new Event.Tick());
+    }
+
+    // --- What others see ---------------------------------------------------------------------------------------------
+
+    SimulatedPod pod() {
+        return pod;
+    }
+
+    Config config() {
+        return config;
+    }
+
+    Elector.Role role() {
+        return elector.role();
+    }
+
+    boolean isAlive() {
+        return alive;
+    }
+
+    boolean isFrozen() {
+        return frozen;
+    }
+
+    /** Whether it knows its pod by more than its name. */
+    boolean hasReadPod() {
+        return hasReadPod;
+    }
+
+    /** Whether it got SIGTERM. */
+    boolean isTold() {
+        return told;
+    }
+
+    boolean isCutOff() {
+        return cutOff || world.isOut();
+    }
+
+    long startedAt() {
+        return startedAt;
+    }
+
+    /** Why it ended by itself; null if it did not. */
+    String ended() {
+        return ended;
+    }
+
+    /** Versions of the Lease by which this process won it. */
+    Set<String> epochs() {
+        return epochs;
+    }
+
+    /** Number of requests that it wanted to send so far. */
+    int requests() {
+        return requests;
+    }
+
+    /** Notes the order of requests. */
+    void noteAsked(Effect.Request request) {
+        if (request instanceof Effect.PatchPod patch && "true".equals(patch.leadership())) {
+            askedBeforeTrue = asked;
+        }
+        asked = request;
+    }
+
+    /** The request before the latest that would label the own pod; null if there was none. */
+    Effect.Request askedBeforeTrue() {
+        return askedBeforeTrue;
+    }
+
+    boolean watchesAreLive() {
+        return leaseWatch.isLive() && groupWatch.isLive();
+    }
+
+    /** The given time on the own monotonic clock, from a span of true time. */
+    long measured(long nanos) {
+        return nanos * rate / RATE_ONE;
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+
+    // --- Clocks ------------------------------------------------------------------------------------------------------
+
+    private long clock() {
+        return clockBase + measured(world.now() - startedAt);
+    }
+
+    /** The true time at which the own clock shows this, or just after. */
+    private long whenClockShows(long time) {
+        return startedAt + Math.ceilDiv((time - clockBase) * RATE_ONE, rate);
+    }
+
+    private long trueSpan(Duration measured) {
+        return measured.toNanos() * RATE_ONE / rate;
+    }
+
+    Instant wall() {
+        return Simulation.EPOCH.plusNanos(world.now() + wallOffset);
+    }
+
+    /** Wrong by up to a day, if wall clocks are wrong at all. */
+    void setWallClock() {
+        long day = Duration.ofDays(1).toNanos();
+        wallOffset = world.mix.isOn(Fault.WALL_CLOCKS) ? world.draw.between(-day, day) : 0;
+    }
+
+    // --- Events ------------------------------------------------------------------------------------------------------
+
+    /** Puts an event into the queue; a running process takes it at once. */
+    void deliver(Event event) {
+        if (!alive) {
+            return;
+        }
+        if (frozen) {
+            inbox.add(event);
+        } else {
+            handle(event);
+        }
+    }
+
+    private void handle(Event event) {
+        world.coverage.step();
+        hasReadPod |= event instanceof Event.Replied replied && replied.request() instanceof Effect.GetPod get && get.name().equals(pod.name())
+                && replied.reply() instanceof Reply.PodIs;
+        if (world.isLogging() && !(event instanceof Event.Tick)) {
+            world.log(name, "< " + Simulation.show(event));
+        }
+        Elector.Role before = elector.role();
+        List<Effect> effects = elector.on(event, clock(), wall());
+        if (world.isLogging() && before != elector.role()) {
+            world.log(name, before + " -> " + elector.role());
+        }
+        guardAgainstLoops(event);
+        for (Effect effect : effects) {
+            perform(effect);
+        }
+        wakeLater();
+    }
+
+    private void guardAgainstLoops(Event event) {
+        if (event instanceof Event.Tick && clock() == lastTick) {
+            ticksInPlace++;
+            world.invariants.require(ticksInPlace < LOOP, "no loops", name + " asks to be woken at once, over and over");
+        } else {
+            ticksInPlace = 0;
+        }
+        lastTick = clock();
+    }
+
+    private void perform(Effect effect) {
+        switch (effect) {
+            case Effect.Request request -> hand(request);
+            case Effect.Rewatch rewatch -> {
+                world.log(name, "watches anew");
+                leaseWatch.breakOff();
+                groupWatch.breakOff();
+            }
+            case Effect.Exit exit -> {
+                ended = exit.why();
+                world.log(name, "exits: " + exit.why());
+                world.invariants.ended(this, exit.why());
+                end();
+            }
+            case Effect.Log log -> {
+                world.log(name, log.line());
+                world.invariants.logged(this, log.line());
+            }
+            case Effect.Publish publish -> { }
+            case Effect.Announce announce -> { }
+        }
+    }
+
+    private void wakeLater() {
+        long wakeAt = elector.wakeAt();
+        if (!alive || wakeAt == Long.MAX_VALUE) {
+            tickAt = Long.MAX_VALUE;
+            return;
+        }
+        long at = Math.max(world.now(), whenClockShows(wakeAt));
+        if (at != tickAt) {
+            tickAt = at;
+            world.at(at, () -> tick(at));
+        }
+    }
+
+    private void tick(long at) {
+        if (alive && at == tickAt) {
+            tickAt = Long.MAX_VALUE;
+            deliver(new Event.Tick());
+        }
+    }
+
+    // --- Requests ----------------------------------------------------------------------------------------------------
+
+    /** A worker takes the request. */
+    private void hand(Effect.Request request) {
+        requests++;
+        guardAgainstStorms();
+        world.invariants.asked(this, request);
+        long pause = world.draw.spread(Simulation.MS / 100, Simulation.MS / 5);
+        if (world.hit(Fault.STARVED, 0.2)) {
+            pause = world.disturb(world.draw.spread(Simulation.MS, 2 * world.mix.lease()));
+        }
+        boolean checked = pause > Simulation.MS && world.draw.chance(0.3) && !isLate(request);
+        world.at(world.now() + pause, () -> send(request, checked));
+    }
+
+    private void guardAgainstStorms() {
+        if (!world.isQuiet()) {
+            return;
+        }
+        long period = clock() / config.retryPeriod().toNanos();
+        requestsInPeriod = period == lastPeriod ? requestsInPeriod + 1 : 1;
+        lastPeriod = period;
+        world.invariants.require(requestsInPeriod <= STORM, "no storms", name + " sends more than " + STORM + " requests in a retry-period");
+    }
+
+    private void send(Effect.Request request, boolean checked) {
+        if (!alive && (ended == null || world.draw.chance(0.5))) {
+            return;
+        }
+        if (frozen) {
+            boolean checkedBefore = checked || world.draw.chance(0.3);
+            whenThawed.add(() -> send(request, checkedBefore));
+        } else if (!checked && isLate(request)) {
+            world.coverage.count(Coverage.Deed.NOT_SENT);
+            deliver(new Event.Replied(request, new Reply.NotSent()));
+        } else {
+            new Flight(world, this, request).start(world.now() + trueSpan(config.callTimeout()));
+        }
+    }
+
+    private boolean isLate(Effect.Request request) {
+        return switch (request) {
+            case Effect.PutLease put -> clock() > put.notAfter();
+            case Effect.PatchPod patch -> clock() > patch.notAfter();
+            default -> false;
+        };
+    }
+
+    // --- What is done to it ------------------------------------------------------------------------------------------
+
+    /** SIGTERM. */
+    void stop() {
+        if (alive && !told) {
+            told = true;
+            world.invariants.told(this);
+            world.log(name, "gets SIGTERM");
+            deliver(new Event.Stop());
+        }
+    }
+
+    /** SIGKILL. */
+    void kill() {
+        if (alive) {
+            world.log(name, "is killed");
+            world.disturb(0);
+            end();
+        }
+    }
+
+    private void end() {
+        alive = false;
+        leaseWatch.close();
+        groupWatch.close();
+        world.workload.ended(this);
+    }
+
+    /** SIGSTOP. */
+    void freeze() {
+        if (alive && !frozen) {
+            world.log(name, "is frozen");
+            frozen = true;
+        }
+    }
+
+    /** SIGCONT: answers that came after their time-out may or may not be taken for one. */
+    void thaw() {
+        if (!alive || !frozen) {
+            return;
+        }
+        world.log(name, "is thawed");
+        frozen = false;
+        List<Runnable> sends = List.copyOf(whenThawed);
+        whenThawed.clear();
+        for (Runnable send : sends) {
+            world.at(world.now() + world.draw.spread(Simulation.MS / 100, Simulation.MS), send);
+        }
+        while (alive && !frozen && !inbox.isEmpty()) {
+            Event event = inbox.poll();
+            boolean lost = event instanceof Event.Replied && world.draw.chance(0.2);
+            handle(lost ? new Event.Replied(((Event.Replied) event).request(), new Reply.Failed("timeout", 0)) : event);
+        }
+    }
+
+    void cutOff(boolean off) {
+        cutOff = off;
+        if (off) {
+            loseWatches();
+        }
+    }
+
+    /** Both watches break or fall silent, or only that of the Lease. */
+    void loseWatches() {
+        if (world.draw.chance(0.5)) {
+            leaseWatch.breakOff();
+            groupWatch.breakOff();
+        } else {
+            silenceWatches();
+        }
+    }
+
+    void breakWatch() {
+        (world.draw.chance(0.5) ? leaseWatch : groupWatch).breakOff();
+    }
+
+    /** A half-open connection: of both watches, or of the Lease's alone. */
+    void silenceWatches() {
+        leaseWatch.silence();
+        if (world.draw.chance(0.7)) {
+            groupWatch.silence();
+        }
+    }
+
+    /** The watch of the group falls silent alone; that of the Lease does not reveal it. */
+    void silenceGroupWatch(long nanos) {
+        groupWatch.silence();
+        world.at(world.now() + nanos, () -> {
+            if (groupWatch.isSilent()) {
+                groupWatch.breakOff();
+            }
+        });
+    }
+
+    /** Clean watches; one that is half-open may stay so where the Lease's silence reveals it. */
+    void settle() {
+        thaw();
+        cutOff = false;
+        if (!leaseWatch.isSilent() || world.draw.chance(0.5)) {
+            leaseWatch.breakOff();
+            groupWatch.breakOff();
+        }
+    }
+}

@@ -1,0 +1,247 @@
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** The API server of a {@link Simulation}: a {@link Store}, what the electors ask of it, and what others do to its objects. */
+final class SimulatedServer {
+
+    private static final Store.Selection LEASE = Store.Selection.all(Resource.LEASES, Mix.NAMESPACE).named(Mix.ELECTION);
+
+    private final Simulation world;
+    private final Store store;
+    private final StoreCodec codec;
+    private final Store.Selection group;
+    private final Map<String, Pod> pods = new TreeMap<>();
+    private final Map<String, Long> refusedUntil = new TreeMap<>();
+    private final List<SimulatedWatch> watches = new ArrayList<>();
+    private Lease lease;
+    private Sender sender = Sender.FOREIGN;
+
+    /** Who has a request executed at the moment; neither is set if it is somebody who has nothing to do with the election. */
+    record Sender(SimulatedProcess process, Effect.Request request, ClientGoProgram program) {
+        static final Sender FOREIGN = new Sender(null, null, null);
+    }
+
+    SimulatedServer(Simulation world, long seed) {
+        this.world = world;
+        String key = world.mix.leadershipLabel;
+        codec = new StoreCodec(world.mix.config("any"));
+        store = new Store(() -> Simulation.EPOCH.plusNanos(world.now()), Store.seededUids(seed), 1);
+        group = Store.Selection.all(Resource.PODS, Mix.NAMESPACE).labelled(labels -> labels.containsKey(key));
+        store.onRevision(this::revised);
+    }
+
+    /** The Lease as it is stored; null if it does not exist. */
+    Lease lease() {
+        return lease;
+    }
+
+    /** The stored Lease's tree; null if it does not exist. */
+    Map<String, Object> leaseTree() {
+        return store.get(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION) instanceof Store.Ok ok ? ok.object() : null;
+    }
+
+    /** The pod of that name as it is stored; null if there is none. */
+    Pod pod(String name) {
+        return pods.get(name);
+    }
+
+    /** All pods of the namespace, by name. */
+    Map<String, Pod> pods() {
+        return pods;
+    }
+
+    // --- What electors ask -------------------------------------------------------------------------------------------
+
+    /** Executes the request now. */
+    Reply execute(SimulatedProcess from, Effect.Request request) {
+        world.coverage.step();
+        sender = new Sender(from, request, null);
+        Reply reply = switch (request) {
+            case Effect.GetLease get -> leaseReply(store.get(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION));
+            case Effect.CreateLease create -> created(leaseReply(store.create(Resource.LEASES, Mix.NAMESPACE, codec.unheldBody())));
+            case Effect.PutLease put -> leaseReply(store.replace(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, codec.putBody(put.lease())));
+            case Effect.ListPods list -> listed();
+            case Effect.GetPod get -> podReply(store.get(Resource.PODS, Mix.NAMESPACE, get.name()));
+            case Effect.PatchPod patch -> patch(patch);
+        };
+        sender = Sender.FOREIGN;
+        world.invariants.answered(from, request, reply);
+        return reply;
+    }
+
+    private Reply patch(Effect.PatchPod patch) {
+        if (refusedUntil.getOrDefault(patch.name(), 0L) > world.now()) {
+            return new Reply.Failed("403 patches to " + patch.name() + " are refused", 0);
+        }
+        return podReply(store.patch(Resource.PODS, Mix.NAMESPACE, patch.name(), codec.patchBody(patch)));
+    }
+
+    private Reply leaseReply(Store.Result result) {
+        return switch (result) {
+            case Store.Ok ok -> new Reply.LeaseIs(codec.lease(ok.object()), false);
+            case Store.Created created -> new Reply.LeaseIs(codec.lease(created.object()), true);
+            case Store.Failed failed -> refusal(failed);
+        };
+    }
+
+    /** A POST is never answered by 404 where the namespace exists. */
+    private static Reply created(Reply reply) {
+        return reply instanceof Reply.Missing ? new Reply.Failed("404", 0) : reply;
+    }
+
+    private Reply podReply(Store.Result result) {
+        return switch (result) {
+            case Store.Ok ok -> new Reply.PodIs(codec.pod(ok.object()));
+            case Store.Created created -> throw new IllegalStateException("nobody creates a pod by GET or PATCH");
+            case Store.Failed failed -> refusal(failed);
+        };
+    }
+
+    private static Reply refusal(Store.Failed failed) {
+        return switch (failed.status()) {
+            case 404 -> new Reply.Missing();
+            case 409 -> new Reply.Conflict();
+            default -> new Reply.Failed(failed.status() + " " + failed.message(), 0);
+        };
+    }
+
+    private Reply.PodsAre listed() {
+        Store.Listing listing = store.list(group);
+        List<Pod> found = new ArrayList<>(listing.items().size());
+        for (Map<String, Object> item : listing.items()) {
+            found.add(pods.get(Json.text(item, "metadata", "name")));
+        }
+        return new Reply.PodsAre(found, Long.toString(listing.resourceVersion()));
+    }
+
+    // --- Watches -----------------------------------------------------------------------------------------------------
+
+    /** What a watch of the Lease begins with. */
+    Event leaseNow() {
+        world.coverage.step();
+        return lease == null ? new Event.LeaseLeft(Long.toString(store.resourceVersion())) : new Event.LeaseSeen(lease);
+    }
+
+    /** What a watch of the group begins with. */
+    Event groupNow() {
+        world.coverage.step();
+        Reply.PodsAre all = listed();
+        return new Event.PodsSeen(all.pods(), all.version());
+    }
+
+    void add(SimulatedWatch watch) {
+        watches.add(watch);
+    }
+
+    void remove(SimulatedWatch watch) {
+        watches.remove(watch);
+    }
+
+    private void revised(Store.Revision revision) {
+        boolean ofLease = revision.resource() == Resource.LEASES;
+        if (!ofLease && revision.resource() != Resource.PODS) {
+            return;
+        }
+        Pod podBefore = pods.get(revision.name());
+        Lease leaseBefore = lease;
+        if (ofLease) {
+            lease = revision.after() == null ? null : codec.lease(revision.after());
+            world.invariants.leaseRevised(sender, leaseBefore, lease);
+        } else {
+            Pod after = revision.after() == null ? null : codec.pod(revision.after());
+            pods.compute(revision.name(), (name, before) -> after);
+            world.invariants.podRevised(sender, revision, podBefore, after);
+        }
+        Event event = revision.seenBy(ofLease ? LEASE : group).map(seen -> event(seen, revision, ofLease)).orElse(null);
+        if (event != null) {
+            for (SimulatedWatch watch : List.copyOf(watches)) {
+                watch.push(event, ofLease);
+            }
+        }
+    }
+
+    private Event event(Store.WatchEvent seen, Store.Revision revision, boolean ofLease) {
+        boolean left = seen.type() == Store.EventType.DELETED;
+        String version = Long.toString(revision.resourceVersion());
+        if (ofLease) {
+            return left ? new Event.LeaseLeft(version) : new Event.LeaseSeen(lease);
+        }
+        return left ? new Event.PodLeft(revision.name(), version) : new Event.PodSeen(pods.get(revision.name()));
+    }
+
+    // --- What others do ----------------------------------------------------------------------------------------------
+
+    /** Creates a pod on a node, as controller, scheduler and kubelet do together; returns its uid. */
+    String createPod(String name, Map<String, String> labels, Map<String, String> annotations, long graceSeconds) {
+        Store.Result result = store.create(Resource.PODS, Mix.NAMESPACE, Map.of(
+                "metadata", Map.of("name", name, "labels", labels, "annotations", annotations),
+                "spec", Map.of("nodeName", "node", "terminationGracePeriodSeconds", graceSeconds)));
+        setStatus(name, "Running", false);
+        return Json.text(((Store.Created) result).object(), "metadata", "uid");
+    }
+
+    void setStatus(String name, String phase, boolean ready) {
+        Map<String, Object> condition = Map.of("type", "Ready", "status", ready ? "True" : "False");
+        store.patchStatus(Resource.PODS, Mix.NAMESPACE, name, Map.of("status", Map.of("phase", phase, "conditions", List.of(condition))));
+    }
+
+    /** Graceful deletion, or removal if {@code graceSeconds} is 0. */
+    void deletePod(String name, long graceSeconds) {
+        store.delete(Resource.PODS, Mix.NAMESPACE, name, new Store.Deletion(graceSeconds, null, null));
+    }
+
+    /** Somebody's merge patch of a pod; a null value removes the key. */
+    void editPod(String name, Map<String, Object> labels, Map<String, Object> annotations) {
+        store.patch(Resource.PODS, Mix.NAMESPACE, name, Map.of("metadata", Map.of("labels", labels, "annotations", annotations)));
+    }
+
+    void refusePatches(String pod, long until) {
+        refusedUntil.put(pod, until);
+    }
+
+    void acceptPatches() {
+        refusedUntil.clear();
+    }
+
+    /** Somebody's merge patch of the Lease; a null value removes the key. */
+    void editLease(Map<String, Object> spec, Map<String, Object> annotations) {
+        store.patch(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, Map.of("metadata", Map.of("annotations", annotations), "spec", spec));
+    }
+
+    void deleteLease() {
+        store.delete(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, Store.Deletion.DEFAULT);
+    }
+
+    /** A client-go program creates the Lease, or replaces it on the version that {@code read} has; says whether it succeeded. */
+    boolean write(ClientGoProgram program, Map<String, Object> read, Map<String, Object> spec) {
+        sender = new Sender(null, null, program);
+        Map<String, Object> meta = read == null ? Map.of("name", Mix.ELECTION) : new LinkedHashMap<>(Json.object(read, "metadata"));
+        Map<String, Object> body = Map.of("metadata", meta, "spec", spec);
+        Store.Result result = read == null ? store.create(Resource.LEASES, Mix.NAMESPACE, body)
+                : store.replace(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, body);
+        sender = Sender.FOREIGN;
+        return !(result instanceof Store.Failed);
+    }
+
+    /** The key of the claim on the Lease, of the epoch on a pod, of the participation label. */
+    static String claimKey() {
+        return Mix.ELECTION + "/holder";
+    }
+
+    static String epochKey() {
+        return Mix.ELECTION + "/epoch";
+    }
+
+    static String participationKey() {
+        return Mix.ELECTION + "/participant";
+    }
+
+    /** The time as the Lease records it. */
+    static String micros(Instant time) {
+        return StoreCodec.micros(time);
+    }
+}

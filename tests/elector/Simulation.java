@@ -1,0 +1,260 @@
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.PriorityQueue;
+import java.util.Set;
+import java.util.stream.Stream;
+
+/**
+ * One schedule of a group of real {@link Elector}s against a model of the API server, played in virtual time on one thread. Everything
+ * that is random is drawn from the seed, so that a seed is a schedule: delays, losses, crashes, freezes, clocks, what others do ({@link
+ * Mix}, {@link Flight}, {@link SimulatedWatch}, {@link Chaos}). Then follows a quiet period without faults. {@link Invariants} are checked
+ * after every revision of the API server, and at the end.
+ */
+final class Simulation {
+
+    static final long MS = 1_000_000;
+    static final long SECOND = 1_000 * MS;
+    /** The API server's time at the start. */
+    static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
+    private static final long STILL = 5 * SECOND;
+    /** Faults that do not happen but are so. */
+    private static final Set<Fault> CONDITIONS = EnumSet.of(Fault.CLOCK_RATES, Fault.SHARED_LABEL, Fault.MIXED_TIMINGS);
+
+    private record Happening(long time, long order, Runnable action) implements Comparable<Happening> {
+        @Override
+        public int compareTo(Happening other) {
+            return time != other.time ? Long.compare(time, other.time) : Long.compare(order, other.order);
+        }
+    }
+
+    final Draw draw;
+    final Mix mix;
+    final Coverage coverage = new Coverage();
+    final SimulatedServer server;
+    final Workload workload;
+    final Invariants invariants;
+    final Chaos chaos;
+    private final List<String> log;
+    private final PriorityQueue<Happening> happenings = new PriorityQueue<>(256);
+    private final List<Runnable> underWay = new ArrayList<>();
+    private long now;
+    private long order;
+    private long disturbedUntil;
+    private long outUntil;
+    private boolean quiet;
+    private final List<ClientGoProgram> programs = new ArrayList<>();
+
+    private Simulation(long seed, Set<Fault> only, List<String> log) {
+        this.log = log;
+        draw = new Draw(seed);
+        mix = new Mix(draw, only);
+        server = new SimulatedServer(this, seed);
+        workload = new Workload(this);
+        invariants = new Invariants(this);
+        chaos = new Chaos(this);
+    }
+
+    /**
+     * Plays the schedule of a seed.
+     *
+     * @param only the faults that it has; empty for what the seed has in store
+     * @param total gets what happened added, if nothing was violated; null if nobody wants to know
+     * @param log gets the event log; null for none, which is faster
+     * @return the violation that ended it, or null
+     */
+    static Violation play(long seed, Set<Fault> only, Coverage total, List<String> log) {
+        Simulation simulation = new Simulation(seed, only, log);
+        try {
+            simulation.play();
+        } catch (Violation violation) {
+            return violation;
+        }
+        simulation.coverage.endOfSchedule();
+        if (total != null) {
+            total.add(simulation.coverage);
+        }
+        return null;
+    }
+
+    /** The same for a caller who knows nothing of these classes: faults by name, separated by spaces; returns null if all is well. */
+    static String violated(long seed, String faults) {
+        Set<Fault> only = EnumSet.noneOf(Fault.class);
+        Stream.of(faults.split(" ")).filter(name -> !name.isEmpty()).map(Fault::valueOf).forEach(only::add);
+        Violation violation = play(seed, only, null, null);
+        return violation == null ? null : violation.invariant() + ": " + violation.getMessage();
+    }
+
+    private void play() {
+        log("seed", mix.toString());
+        CONDITIONS.stream().filter(mix::isOn).forEach(coverage::count);
+        workload.start();
+        chaos.start();
+        if (mix.isOn(Fault.CLIENT_GO)) {
+            ClientGoProgram program = new ClientGoProgram(this, draw.one(List.of("go-0", "host_6f1c", "web-0")));
+            programs.add(program);
+            at(draw.spread(MS, 3 * mix.lease()), program::start);
+        }
+        playUntil(draw.between(2 * mix.lease(), 6 * mix.lease()));
+        if (draw.chance(0.15)) {
+            workload.windDown();
+            playUntil(now + draw.spread(MS, 2 * mix.lease()));
+        }
+        becomeQuiet();
+        long quietSince = now;
+        playUntil(now + 2 * mix.longestLease() + 6 * SECOND);
+        invariants.settled(quietSince);
+        playUntil(now + STILL);
+        invariants.still(STILL);
+    }
+
+    private void playUntil(long end) {
+        while (!happenings.isEmpty() && happenings.peek().time <= end) {
+            Happening next = happenings.poll();
+            now = next.time;
+            next.action.run();
+        }
+        now = end;
+    }
+
+    /** No more faults: what is under way arrives, what is frozen or down goes on. */
+    private void becomeQuiet() {
+        log("chaos", "the quiet period begins");
+        quiet = true;
+        outUntil = 0;
+        server.acceptPatches();
+        programs.forEach(p -> p.end(draw.chance(0.5)));
+        for (Runnable arrival : underWay) {
+            at(now + draw.between(0, SECOND / 10), arrival);
+        }
+        workload.settle();
+    }
+
+    // --- Time --------------------------------------------------------------------------------------------------------
+
+    /** Nanoseconds of true time since the start. */
+    long now() {
+        return now;
+    }
+
+    /** The API server's time, as a Lease records it. */
+    String wallTime() {
+        return SimulatedServer.micros(EPOCH.plusNanos(now));
+    }
+
+    /** Has something happen at that time. */
+    void at(long time, Runnable action) {
+        happenings.add(new Happening(Math.max(now, time), order++, action));
+    }
+
+    /** Something that arrives late, unless the quiet period hastens it; it does nothing the second time. */
+    void underWay(Runnable arrival) {
+        underWay.add(arrival);
+    }
+
+    // --- Faults ------------------------------------------------------------------------------------------------------
+
+    /** Whether a request, or whatever else, is hit by this fault: by its drawn frequency, times {@code scale}. */
+    boolean hit(Fault fault, double scale) {
+        boolean hit = !quiet && mix.isOn(fault) && draw.chance(scale * mix.frequency(fault));
+        if (hit) {
+            coverage.count(fault);
+        }
+        return hit;
+    }
+
+    /** Notes that a fault is felt for that long; returns it. */
+    long disturb(long nanos) {
+        disturbedUntil = Math.max(disturbedUntil, now + nanos);
+        return nanos;
+    }
+
+    /** The same until that time; returns it. */
+    long disturbUntil(long time) {
+        disturbedUntil = Math.max(disturbedUntil, time);
+        return time;
+    }
+
+    /** Whether no fault has been felt since that time. */
+    boolean isCalmSince(long time) {
+        return disturbedUntil < time && !mix.isOn(Fault.CLIENT_GO) && workload.processes().stream().allMatch(SimulatedProcess::watchesAreLive);
+    }
+
+    void outage(long until) {
+        outUntil = Math.max(outUntil, until);
+    }
+
+    /** Whether nobody reaches the API server. */
+    boolean isOut() {
+        return now < outUntil;
+    }
+
+    boolean isQuiet() {
+        return quiet;
+    }
+
+    // --- The event log -----------------------------------------------------------------------------------------------
+
+    boolean isLogging() {
+        return log != null;
+    }
+
+    /** One line of the event log; callers that build a text ask {@link #isLogging} first. */
+    void log(Object who, String what) {
+        if (log != null) {
+            log.add(String.format("%11.6f  %-10s %s", now / 1e9, who, what));
+        }
+    }
+
+    static String show(Event event) {
+        return switch (event) {
+            case Event.LeaseSeen seen -> "sees " + show(seen.lease());
+            case Event.LeaseLeft left -> "sees no Lease at v" + left.version();
+            case Event.PodsSeen seen -> "sees pods at v" + seen.version() + " " + show(seen.pods());
+            case Event.PodSeen seen -> "sees " + show(seen.pod());
+            case Event.PodLeft left -> "sees " + left.name() + " leave at v" + left.version();
+            case Event.Replied replied -> "reply to " + show(replied.request()) + ": " + show(replied.reply());
+            case Event.Stop stop -> "stop";
+            case Event.Tick tick -> "tick";
+        };
+    }
+
+    static String show(Effect.Request request) {
+        return switch (request) {
+            case Effect.GetLease get -> "GET lease";
+            case Effect.CreateLease create -> "POST lease";
+            case Effect.PutLease put -> "PUT " + show(put.lease());
+            case Effect.ListPods list -> "LIST";
+            case Effect.GetPod get -> "GET " + get.name();
+            case Effect.PatchPod patch -> "PATCH " + patch.name() + " v" + patch.version() + " " + patch.leadership() + "/"
+                    + patch.participation() + "/" + patch.epoch();
+        };
+    }
+
+    static String show(Reply reply) {
+        return switch (reply) {
+            case Reply.LeaseIs is -> (is.created() ? "201 " : "200 ") + show(is.lease());
+            case Reply.PodIs is -> "200 " + show(is.pod());
+            case Reply.PodsAre are -> "200 v" + are.version() + " " + show(are.pods());
+            case Reply.Missing missing -> "404";
+            case Reply.Conflict conflict -> "409";
+            case Reply.Failed failed -> "failed (" + failed.why() + ")";
+            case Reply.NotSent notSent -> "not sent";
+        };
+    }
+
+    private static String show(Lease lease) {
+        return "lease v" + lease.version() + "[" + (lease.isHeld() ? lease.holder() : "free") + " " + lease.durationSeconds() + "s"
+                + (lease.claim() == null ? "" : " " + lease.claim().uid().substring(0, 4) + "@" + lease.acquireTime()) + "]";
+    }
+
+    private static String show(Pod pod) {
+        return pod.name() + ":" + pod.uid().substring(0, 4) + " v" + pod.version() + "[" + pod.leadership() + "/" + pod.participation() + "/"
+                + pod.epoch() + (pod.ready() ? " ready" : "") + (pod.terminating() ? " terminating" : "") + (pod.finished() ? " finished" : "") + "]";
+    }
+
+    private static List<String> show(List<Pod> pods) {
+        return pods.stream().map(Simulation::show).toList();
+    }
+}

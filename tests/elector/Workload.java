@@ -1,0 +1,266 @@
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Controller and kubelet of a {@link Simulation}: creates pods, runs, restarts and ends their sidecars, replaces what is gone. */
+final class Workload {
+
+    /** Names of pods of another election begin with this. */
+    static final String OTHERS = "other-";
+
+    private final Simulation world;
+    private final List<SimulatedPod> pods = new ArrayList<>();
+    private final List<SimulatedProcess> processes = new ArrayList<>();
+    private int named;
+    private boolean windingDown;
+
+    Workload(Simulation world) {
+        this.world = world;
+    }
+
+    void start() {
+        for (int place = 0; place < world.mix.replicas; place++) {
+            int fixed = place;
+            world.at(world.draw.chance(0.5) ? 0 : world.draw.spread(Simulation.MS, world.mix.lease()), () -> create(fixed, newName(fixed)));
+        }
+        if (world.mix.isOn(Fault.SHARED_LABEL)) {
+            Map<String, String> labels = Map.of(world.mix.leadershipLabel, "true", "db/participant", "true");
+            world.server.createPod(OTHERS + 0, labels, Map.of("db/epoch", "7"), 1);
+            world.server.createPod(OTHERS + 1, labels, Map.of("db/epoch", "7"), 1);
+        }
+    }
+
+    /** Pods that the API server still has, and those whose process still runs. */
+    List<SimulatedPod> pods() {
+        return pods;
+    }
+
+    /** Running processes. */
+    List<SimulatedProcess> processes() {
+        return processes;
+    }
+
+    private String newName(int place) {
+        return world.mix.stateful ? "web-" + place : "web-" + (char) ('a' + place) + named++;
+    }
+
+    // --- Life of a pod -----------------------------------------------------------------------------------------------
+
+    private void create(int place, String name) {
+        Draw draw = world.draw;
+        boolean taken = world.server.pod(name) != null;
+        if (windingDown || taken || pods.stream().anyMatch(p -> p.place() == place && p.isUp())) {
+            return;
+        }
+        Map<String, String> labels = new LinkedHashMap<>(Map.of("app", "web"));
+        Map<String, String> annotations = new LinkedHashMap<>(Map.of("note", "keep"));
+        if (world.mix.isOn(Fault.TEMPLATE_KEYS)) {
+            templateKeys(labels, annotations);
+        }
+        String uid = world.server.createPod(name, labels, annotations, draw.one(List.of(1L, 5L, 30L)));
+        SimulatedPod pod = new SimulatedPod(name, uid, world.mix.config(name), place);
+        pods.add(pod);
+        world.log("kubelet", name + " created uid=" + uid);
+        long longest = world.isQuiet() ? Simulation.SECOND / 10 : 2 * Simulation.SECOND;
+        later(draw.spread(Simulation.MS, longest), () -> startContainer(pod));
+        if (!draw.chance(0.05)) {
+            later(draw.spread(Simulation.MS, longest), () -> setReady(pod, true));
+        }
+    }
+
+    private void templateKeys(Map<String, String> labels, Map<String, String> annotations) {
+        Draw draw = world.draw;
+        world.coverage.count(Fault.TEMPLATE_KEYS);
+        if (draw.chance(0.6)) {
+            labels.put(world.mix.leadershipLabel, draw.one(List.of("false", "", "maybe")));
+        }
+        if (draw.chance(0.6)) {
+            labels.put(SimulatedServer.participationKey(), draw.one(List.of("true", "false")));
+        }
+        if (draw.chance(0.6)) {
+            annotations.put(SimulatedServer.epochKey(), draw.one(List.of("0", "17", "")));
+        }
+    }
+
+    private void startContainer(SimulatedPod pod) {
+        boolean over = windingDown || pod.isRemoved() || pod.isFinished() || pod.hasAppExited();
+        if (over || pod.process() != null) {
+            return;
+        }
+        SimulatedProcess process = new SimulatedProcess(world, pod, pod.config(), pod.nextContainer());
+        pod.runs(process);
+        processes.add(process);
+        process.start();
+    }
+
+    /** A process has ended, by itself or killed. */
+    void ended(SimulatedProcess process) {
+        SimulatedPod pod = process.pod();
+        processes.remove(process);
+        pod.runs(null);
+        if (process.ended() != null && (pod.isRemoved() || pod.isFinished())) {
+            world.coverage.count(Coverage.Deed.EXIT_GONE);
+        }
+        if (pod.isRemoved()) {
+            pods.remove(pod);
+        } else if (pod.isTerminating() && (process.isTold() || pod.hasAppExited())) {
+            later(world.draw.spread(Simulation.MS / 10, 200 * Simulation.MS), () -> remove(pod));
+        } else if (!pod.isFinished()) {
+            boolean slowly = world.draw.chance(0.2);
+            later(world.draw.spread(50 * Simulation.MS, slowly ? 3 * world.mix.lease() : Simulation.SECOND), () -> startContainer(pod));
+        }
+    }
+
+    /** The kubelet removes a pod whose containers have ended. */
+    private void remove(SimulatedPod pod) {
+        if (pod.isRemoved()) {
+            return;
+        }
+        if (!pod.isFinished() && world.draw.chance(0.5)) {
+            world.server.setStatus(pod.name(), world.draw.one(List.of("Succeeded", "Failed")), false);
+        }
+        takeAway(pod);
+    }
+
+    private void takeAway(SimulatedPod pod) {
+        world.log("kubelet", pod.name() + " removed");
+        pod.remove();
+        world.server.deletePod(pod.name(), 0);
+        if (pod.process() != null && !pod.process().hasReadPod()) {
+            pod.process().kill(); // it would take a pod of the same name for its own
+        }
+        if (pod.process() == null) {
+            pods.remove(pod);
+        }
+        replace(pod, pod.name());
+    }
+
+    /** The controller creates another pod in its place, under a name of its own where that is the custom. */
+    private void replace(SimulatedPod pod, String sameName) {
+        int place = pod.place();
+        if (place >= 0) {
+            String name = world.mix.stateful ? sameName : newName(place);
+            pod.leavePlace();
+            later(world.draw.spread(Simulation.MS, Simulation.SECOND), () -> create(place, name));
+        }
+    }
+
+    private void later(long delay, Runnable action) {
+        world.at(world.now() + delay, action);
+    }
+
+    // --- What happens to pods ----------------------------------------------------------------------------------------
+
+    void setReady(SimulatedPod pod, boolean ready) {
+        if (!pod.isRemoved() && !pod.isFinished() && pod.isReady() != ready) {
+            pod.setReady(ready);
+            world.log("kubelet", pod.name() + (ready ? " Ready" : " not Ready"));
+            world.server.setStatus(pod.name(), "Running", ready);
+        }
+    }
+
+    /** Graceful deletion: SIGTERM at once or, for a native sidecar, when the application has exited; SIGKILL when the time is over. */
+    void delete(SimulatedPod pod) {
+        if (!pod.isUp()) {
+            return;
+        }
+        long grace = world.draw.one(List.of(1L, 5L, 30L));
+        world.log("kubelet", pod.name() + " deleted, grace " + grace + "s");
+        pod.terminate();
+        world.server.deletePod(pod.name(), grace);
+        long end = grace * Simulation.SECOND;
+        boolean early = !world.mix.nativeSidecars;
+        long exit = world.draw.spread(Simulation.MS, early ? 50 * Simulation.MS : end);
+        later(exit, () -> appExits(pod));
+        later(end + Simulation.SECOND, () -> killAtLast(pod));
+        if (!world.mix.stateful) {
+            replace(pod, pod.name());
+        }
+    }
+
+    private void appExits(SimulatedPod pod) {
+        pod.appExits();
+        if (pod.process() != null) {
+            pod.process().stop();
+        } else if (!pod.isRemoved()) {
+            later(world.draw.spread(Simulation.MS / 10, 200 * Simulation.MS), () -> remove(pod));
+        }
+    }
+
+    private void killAtLast(SimulatedPod pod) {
+        pod.appExits();
+        if (pod.process() != null) {
+            pod.process().kill();
+        }
+    }
+
+    /** SIGTERM to the container alone; it is started again. */
+    void stopContainer(SimulatedProcess process) {
+        process.stop();
+        later(world.draw.spread(Simulation.SECOND, 30 * Simulation.SECOND), process::kill);
+    }
+
+    /** Gone from the API server while its process, on a node that nobody reaches, goes on. */
+    void force(SimulatedPod pod, boolean sameName) {
+        if (pod.isRemoved()) {
+            return;
+        }
+        world.log("kubelet", pod.name() + " removed by force, its process goes on");
+        int place = pod.place();
+        if (sameName && place >= 0) {
+            pod.leavePlace();
+            later(world.draw.spread(Simulation.MS, Simulation.SECOND), () -> create(place, pod.name()));
+        }
+        takeAway(pod);
+    }
+
+    /** Its phase says that it will never run again, but its process still does. */
+    void finish(SimulatedPod pod) {
+        if (!pod.isUp()) {
+            return;
+        }
+        String phase = world.draw.one(List.of("Succeeded", "Failed"));
+        world.log("kubelet", pod.name() + " " + phase + ", its process goes on");
+        pod.finish();
+        world.server.setStatus(pod.name(), phase, false);
+        boolean stays = !world.mix.stateful && world.draw.chance(0.5);
+        if (stays) {
+            replace(pod, pod.name());
+        } else {
+            later(world.draw.spread(Simulation.MS, 3 * world.mix.lease()), () -> {
+                if (!pod.isRemoved() && !world.isQuiet()) {
+                    takeAway(pod);
+                }
+            });
+        }
+    }
+
+    /** From now on nothing is created or started, and every sidecar is told to go: at the end nobody is left. */
+    void windDown() {
+        world.log("kubelet", "winds down");
+        windingDown = true;
+        for (SimulatedProcess process : processes) {
+            later(world.draw.spread(Simulation.MS, world.mix.lease()), process::stop);
+        }
+    }
+
+    /** The quiet period begins: everything runs that can, what is to end ends soon, most pods are Ready. */
+    void settle() {
+        boolean ready = world.draw.chance(0.7);
+        for (SimulatedPod pod : List.copyOf(pods)) {
+            if (pod.isFinished() && !pod.isRemoved() && world.mix.stateful) {
+                later(world.draw.between(0, Simulation.SECOND), () -> remove(pod));
+            } else if (pod.isTerminating()) {
+                later(world.draw.between(0, Simulation.SECOND), () -> appExits(pod));
+                later(6 * Simulation.SECOND, () -> killAtLast(pod));
+            } else if (pod.isUp()) {
+                later(world.draw.between(0, Simulation.SECOND), () -> startContainer(pod));
+                if (ready) {
+                    setReady(pod, true);
+                }
+            }
+        }
+        List.copyOf(processes).forEach(SimulatedProcess::settle);
+    }
+}
