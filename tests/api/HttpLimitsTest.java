@@ -1,0 +1,227 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.Socket;
+import java.net.SocketTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/** What a stranger can tie up at a sidecar's HTTP address is bounded; each limit with what is still allowed beside it. */
+class HttpLimitsTest {
+
+    private static final byte[] GET = Endpoint.request("GET", "/healthz");
+    /** The limits are 2 s for a request and 5 s for an idle connection, looked at once a second; the rest is for a busy machine. */
+    private static final Duration CLOSED_AFTER = Duration.ofSeconds(12);
+    private static final int CONNECTIONS = 500;
+    private static final int IDLE_CONNECTIONS = 10;
+
+    @RegisterExtension
+    static final ServedGroup GROUP = ServedGroup.ofClass(ServedGroup.BRISK);
+
+    private static Endpoint endpoint;
+    private static CompletableFuture<Duration> halfARequest;
+    private static CompletableFuture<Duration> halfABody;
+    private static CompletableFuture<Duration> dripping;
+    private static CompletableFuture<Duration> neverReading;
+    private static CompletableFuture<Duration> silent;
+    private static CompletableFuture<Duration> silentAfterAnAnswer;
+
+    /** The connections that wait to be closed do so all at the same time, and while other tests run. */
+    @BeforeAll
+    static void start() {
+        endpoint = GROUP.elect(1).endpoint();
+        byte[] post = Endpoint.request("POST", "/healthz", "Content-Length: 1000");
+        halfARequest = closedAfter(socket -> socket.getOutputStream().write(GET, 0, GET.length - 2));
+        halfABody = closedAfter(socket -> socket.getOutputStream().write(post));
+        dripping = closedAfter(HttpLimitsTest::drip);
+        neverReading = closedAfter(HttpLimitsTest::askAndNeverRead);
+        silent = closedAfter(socket -> { });
+        silentAfterAnAnswer = closedAfter(socket -> socket.getOutputStream().write(GET));
+    }
+
+    private interface Client {
+        void use(Socket socket) throws IOException;
+    }
+
+    /** How long after the client did its part the server closed the connection. */
+    private static CompletableFuture<Duration> closedAfter(Client client) {
+        CompletableFuture<Duration> closed = new CompletableFuture<>();
+        Thread.ofPlatform().daemon().start(() -> {
+            long begin = System.nanoTime();
+            try (Socket socket = endpoint.connect()) {
+                client.use(socket);
+                socket.getInputStream().readAllBytes();
+                closed.complete(Duration.ofNanos(System.nanoTime() - begin));
+            } catch (IOException reset) {
+                closed.complete(Duration.ofNanos(System.nanoTime() - begin));
+            }
+        });
+        return closed;
+    }
+
+    /** Sends a header's bytes one by one, until that fails because the server has closed the connection. */
+    private static void drip(Socket socket) throws IOException {
+        socket.getOutputStream().write(GET, 0, GET.length - 2);
+        socket.getOutputStream().write("X: ".getBytes(StandardCharsets.US_ASCII));
+        while (!isClosed(socket)) {
+            socket.getOutputStream().write('x');
+        }
+    }
+
+    /** Sends requests until that fails because the server, which could not get rid of its answers, has closed the connection. */
+    private static void askAndNeverRead(Socket socket) throws IOException {
+        byte[] metrics = Endpoint.request("GET", "/metrics");
+        while (true) {
+            socket.getOutputStream().write(metrics);
+        }
+    }
+
+    @AfterAll
+    static void nothing_is_left_of_all_this() {
+        assertEquals(200, endpoint.probe("/healthz"));
+    }
+
+    // --- Time --------------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_request_that_does_not_end_is_cut_off() {
+        assertClosed(halfARequest, Duration.ofSeconds(2));
+    }
+
+    @Test
+    void a_request_that_drips_is_cut_off() {
+        assertClosed(dripping, Duration.ofSeconds(2));
+    }
+
+    @Test
+    void an_answer_that_is_not_fetched_is_given_up() {
+        assertClosed(neverReading, Duration.ofSeconds(2));
+    }
+
+    @Test
+    void a_body_that_does_not_come_is_not_awaited() {
+        assertClosed(halfABody, Duration.ZERO);
+    }
+
+    @Test
+    void a_silent_connection_is_closed() {
+        assertClosed(silent, Duration.ofSeconds(2));
+    }
+
+    @Test
+    void a_connection_may_serve_more_than_one_request_but_not_wait_for_ever() {
+        assertClosed(silentAfterAnAnswer, Duration.ofSeconds(5));
+    }
+
+    private static void assertClosed(CompletableFuture<Duration> connection, Duration notBefore) {
+        Wait.until("the server closes the connection", CLOSED_AFTER, connection::isDone);
+        Duration took = connection.join();
+        assertTrue(took.compareTo(notBefore) >= 0, "closed after " + took);
+        assertTrue(took.compareTo(CLOSED_AFTER) < 0, "closed after " + took);
+    }
+
+    // --- Size --------------------------------------------------------------------------------------------------------
+
+    @Test
+    void headers_of_more_than_8_kib_are_not_read() {
+        assertTrue(ask("X: " + "x".repeat(7_000)).startsWith("HTTP/1.1 200"));
+        assertRefused("X: " + "x".repeat(9_000));
+        assertRefused(IntStream.range(0, 45).mapToObj(i -> "X" + i + ": " + "x".repeat(200)).toArray(String[]::new));
+    }
+
+    @Test
+    void a_path_of_more_than_8_kib_is_not_read() {
+        assertEquals(404, endpoint.get("/" + "x".repeat(7_000)).code());
+        assertFalse(exchange(Endpoint.request("GET", "/" + "x".repeat(9_000), "Connection: close")).startsWith("HTTP/1.1 404"));
+    }
+
+    @Test
+    void more_than_50_headers_are_not_read() {
+        assertTrue(ask(IntStream.range(0, 45).mapToObj(i -> "X" + i + ": x").toArray(String[]::new)).startsWith("HTTP/1.1 200"));
+        assertRefused(IntStream.range(0, 55).mapToObj(i -> "X" + i + ": x").toArray(String[]::new));
+    }
+
+    private static void assertRefused(String... headers) {
+        String answer = ask(headers);
+        assertFalse(answer.startsWith("HTTP/1.1 200"), answer);
+    }
+
+    private static String ask(String... headers) {
+        List<String> all = new ArrayList<>(Arrays.asList(headers));
+        all.add("Connection: close");
+        return exchange(Endpoint.request("GET", "/healthz", all.toArray(String[]::new)));
+    }
+
+    /** What the server answers; empty if it closes the connection instead. */
+    private static String exchange(byte[] request) {
+        try {
+            return endpoint.exchange(request, Group.SOON);
+        } catch (IOException reset) {
+            return "";
+        }
+    }
+
+    // --- Number ------------------------------------------------------------------------------------------------------
+
+    /** One that is closed as soon as it is open was one too many: silent ones are closed only when they are seconds old. */
+    @Test
+    void there_is_an_end_to_connections() throws IOException {
+        List<Socket> sockets = new ArrayList<>();
+        try {
+            do {
+                sockets.add(endpoint.connect());
+            } while (sockets.size() < CONNECTIONS + 400 && !(sockets.size() > CONNECTIONS && isClosed(sockets.getLast())));
+            assertTrue(isClosed(sockets.getLast()), "all of " + sockets.size() + " were accepted");
+            long open = ListeningSockets.connections(GROUP.leader().process().pid());
+            assertTrue(open <= CONNECTIONS + 10, open + " connections, its own to the API server included");
+        } finally {
+            for (Socket socket : sockets) {
+                socket.close();
+            }
+        }
+        Wait.until("then it answers again", Group.SOON, () -> endpoint.probe("/healthz") == 200);
+    }
+
+    /** One that is closed as soon as it was served was one too many to be kept: idle ones are closed only when they are seconds old. */
+    @Test
+    void there_is_an_end_to_connections_that_are_kept_for_a_next_request() throws IOException {
+        List<Socket> sockets = new ArrayList<>();
+        try {
+            do {
+                Socket socket = endpoint.connect();
+                sockets.add(socket);
+                socket.getOutputStream().write(GET);
+                assertEquals('H', socket.getInputStream().read());
+            } while (sockets.size() < 200 && !(sockets.size() > IDLE_CONNECTIONS && isClosed(sockets.getLast())));
+            assertTrue(isClosed(sockets.getLast()), "all of " + sockets.size() + " were kept");
+        } finally {
+            for (Socket socket : sockets) {
+                socket.close();
+            }
+        }
+    }
+
+    /** Reads what there is, and says whether the end follows at once. */
+    private static boolean isClosed(Socket socket) {
+        try {
+            socket.setSoTimeout(20);
+            socket.getInputStream().readAllBytes();
+            return true;
+        } catch (SocketTimeoutException open) {
+            return false;
+        } catch (IOException reset) {
+            return true;
+        }
+    }
+}

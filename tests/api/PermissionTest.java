@@ -1,0 +1,80 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.time.Duration;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/** What sidecars make of refusals at run time: they say once what to apply, wait, and go on by themselves. */
+class PermissionTest {
+
+    private static final int REFUSALS = 8;
+
+    @RegisterExtension
+    final ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK);
+
+    private static double refusals(ServedSidecar sidecar) {
+        return sidecar.metrics().families().get("leader_labeler_api_requests_total").samples().entrySet().stream()
+                .filter(sample -> sample.getKey().get("code").equals("403")).mapToDouble(Map.Entry::getValue).sum();
+    }
+
+    private static int count(ServedSidecar sidecar, String text) {
+        return sidecar.process().log().split(text, -1).length - 1;
+    }
+
+    /** The in-memory server does not say who one is, so that the namespace's default service account is assumed. */
+    private String manifests() {
+        String namespace = group.group().namespace();
+        Config config = new Config("web", "web-0", namespace, "web/is-leader", "web/participant", "web", Duration.ofSeconds(15),
+                Duration.ofSeconds(10), Duration.ofSeconds(2), Handover.EARLY, Duration.ofSeconds(15));
+        return Review.role(config, "system:serviceaccount:" + namespace + ":default");
+    }
+
+    @Test
+    void without_any_right_it_says_once_what_to_apply_and_goes_on_when_that_is_done() {
+        group.group().createPod("web-0");
+        group.server().allow((verb, resource, namespace, name) -> false);
+        ServedSidecar sidecar = group.start("web-0");
+        Wait.until("it is refused again and again", Group.SOON, () -> sidecar.endpoint().isOpen() && refusals(sidecar) >= REFUSALS);
+
+        assertTrue(sidecar.process().log().contains(manifests().strip()), sidecar.process().log());
+        assertEquals(1, count(sidecar, "kind: RoleBinding"), sidecar.process().log());
+        assertEquals(503, sidecar.endpoint().get("/readyz").code());
+        assertEquals(200, sidecar.endpoint().get("/healthz").code());
+
+        group.server().allow((verb, resource, namespace, name) -> true);
+        assertEquals(sidecar, group.leader());
+        assertEquals(200, sidecar.endpoint().get("/readyz").code());
+    }
+
+    @Test
+    void a_right_that_is_taken_away_later_is_named_with_what_to_apply() {
+        ServedSidecar leader = group.elect(1);
+        assertEquals(0, count(leader, "kind: RoleBinding"));
+        group.server().allow((verb, resource, namespace, name) -> !(verb.equals("update") && resource.equals("leases")));
+        Wait.until("it is refused again and again", Group.SOON, () -> refusals(leader) >= REFUSALS);
+
+        assertTrue(leader.process().log().contains("cannot update resource \"leases\""), leader.process().log());
+        assertTrue(leader.process().log().contains(manifests().strip()), leader.process().log());
+        assertEquals(1, count(leader, "kind: RoleBinding"), leader.process().log());
+        group.server().allow((verb, resource, namespace, name) -> true);
+        group.group().awaitRenewals(leader.pod(), 1);
+    }
+
+    @Test
+    void without_the_right_to_write_events_there_are_none_and_nothing_else_is_different() {
+        group.server().allow((verb, resource, namespace, name) -> !resource.equals("events"));
+        group.group().createPod("web-0");
+        ServedSidecar leader = group.start("web-0", "--log-level=trace");
+        assertEquals(leader, group.leader());
+        Wait.until("it was refused", Group.SOON, () -> leader.metrics().count("leader_labeler_api_requests_total",
+                Map.of("verb", "create", "resource", "events", "code", "403")) > 0);
+        group.group().awaitRenewals(leader.pod(), 3);
+
+        assertFalse(leader.process().log().toLowerCase().contains("event"), leader.process().log());
+        assertFalse(leader.process().log().matches("(?s).*(WARN|ERROR) .*"), leader.process().log());
+        assertEquals(leader, group.leader());
+    }
+}

@@ -1,0 +1,265 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What the application in the same pod reads, and in which order with what the API server sees. */
+class RoleFileTest {
+
+    private static final int FAILURE = 1;
+    private static final Duration RENEW_DEADLINE = Duration.ofSeconds(2);
+
+    @RegisterExtension
+    static final ServedGroup GROUP = ServedGroup.ofClass(ServedGroup.BRISK);
+
+    private ServedSidecar leader;
+    private ServedSidecar follower;
+
+    @BeforeAll
+    static void elect() {
+        GROUP.elect(2);
+    }
+
+    @BeforeEach
+    void look() {
+        leader = GROUP.leader();
+        follower = GROUP.follower();
+    }
+
+    @AfterEach
+    void allowAll() {
+        GROUP.server().allow((verb, resource, namespace, name) -> true);
+    }
+
+    // --- Content -----------------------------------------------------------------------------------------------------
+
+    @Test
+    void it_says_who_leads_and_by_which_epoch() {
+        String epoch = GROUP.witness().pods().get(leader.pod()).epoch();
+        assertEquals("{\"leader\":true,\"epoch\":\"" + epoch + "\",\"name\":\"" + leader.pod() + "\"}\n", leader.role());
+        Wait.until("the follower knows the leader", Group.SOON, () -> follower.role().contains(leader.pod()));
+        assertEquals("{\"leader\":false,\"epoch\":\"0\",\"name\":\"" + leader.pod() + "\"}\n", follower.role());
+    }
+
+    @Test
+    void each_change_moves_a_new_file_into_place() throws IOException {
+        String before = leader.role();
+        try (InputStream opened = Files.newInputStream(leader.roleFile())) {
+            GROUP.moveLead();
+            Wait.until("it says that it does not lead", Group.SOON, () -> !leader.saysItLeads());
+            assertEquals(before, new String(opened.readAllBytes()), "whoever was reading reads on undisturbed");
+        }
+    }
+
+    @Test
+    void readers_never_miss_it_nor_see_a_part_of_it_and_epochs_grow() {
+        Set<String> seen = ConcurrentHashMap.newKeySet();
+        List<Thread> readers = Stream.of(leader, follower).map(sidecar -> Thread.ofPlatform().daemon().start(() -> {
+            while (!Thread.currentThread().isInterrupted()) {
+                seen.add(read(sidecar.roleFile()));
+                LockSupport.parkNanos(100_000);
+            }
+        })).toList();
+        List<Long> epochs = new ArrayList<>();
+        for (int i = 0; i < 4; i++) {
+            epochs.add(Long.parseLong((String) Json.parse(GROUP.moveLead().role()).get("epoch")));
+        }
+        readers.forEach(Thread::interrupt);
+        List<String> broken = seen.stream()
+                .filter(text -> !text.matches("\\{\"leader\":(true|false),\"epoch\":\"\\d+\",\"name\":\"(web-[01])?\"}\n")).toList();
+        assertEquals(List.of(), broken);
+        assertTrue(seen.size() > epochs.size(), "the readers saw the changes: " + seen);
+        assertEquals(epochs.stream().sorted().distinct().toList(), epochs);
+    }
+
+    private static String read(Path file) {
+        try {
+            return Files.readString(file);
+        } catch (IOException missing) {
+            return missing.toString();
+        }
+    }
+
+    // --- Order -------------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_promotion_is_written_only_after_the_label_is_on() {
+        GROUP.server().allow((verb, resource, namespace, name) -> !(verb.equals("patch") && name.equals(follower.pod())));
+        Map<String, String> refused = Map.of("verb", "patch", "resource", "pods", "code", "403");
+        double before = follower.metrics().count("leader_labeler_api_requests_total", refused);
+        GROUP.group().editLease(lease -> lease.setHolderIdentity(""));
+        Wait.until("the next leader tries to label itself", Group.SOON,
+                () -> follower.metrics().count("leader_labeler_api_requests_total", refused) >= before + 2);
+        assertEquals(follower.pod(), GROUP.witness().lease().orElseThrow().holder());
+        assertFalse(follower.saysItLeads(), "it holds the Lease, but is not labelled");
+        assertEquals(503, follower.endpoint().get("/leader").code());
+
+        List<Boolean> saidAtLabel = new CopyOnWriteArrayList<>();
+        onRevision((pod, holder) -> {
+            if (pod.equals(follower.pod())) {
+                saidAtLabel.add(follower.saysItLeads());
+            }
+        });
+        allowAll();
+        assertEquals(follower, GROUP.leader());
+        assertEquals(false, saidAtLabel.getFirst());
+    }
+
+    @Test
+    void a_planned_hand_over_writes_the_demotion_before_the_lease_is_offered() throws IOException {
+        List<Boolean> saidAtOffer = new CopyOnWriteArrayList<>();
+        onRevision((pod, holder) -> {
+            if (holder.isEmpty()) {
+                saidAtOffer.add(leader.saysItLeads());
+            }
+        });
+
+        leader.process().term();
+
+        assertEquals(0, leader.process().exitCode(Group.SOON));
+        assertEquals(List.of(false), List.copyOf(saidAtOffer));
+        assertFalse(leader.saysItLeads(), "and so it stays");
+        try (Stream<Path> files = Files.list(leader.roleFile().getParent())) {
+            assertEquals(List.of(leader.roleFile()), files.toList(), "there is nothing else");
+        }
+        ServedSidecar next = GROUP.start(leader.pod());
+        Wait.until("its successor takes part", Group.SOON, () -> next.endpoint().code("/readyz") == 200);
+    }
+
+    private interface Revision {
+        /** Pod whose revision it is, empty if it is the Lease's; holder of the Lease, {@code "-"} if it is a pod's. */
+        void seen(String pod, String holder);
+    }
+
+    /** Calls back while the API server executes a write, before it answers. */
+    private static void onRevision(Revision revision) {
+        onRevision(GROUP, revision);
+    }
+
+    private static void onRevision(ServedGroup group, Revision revision) {
+        group.server().withStore(store -> {
+            store.onRevision(change -> {
+                String kind = Json.text(change.after(), "kind");
+                String holder = Json.text(change.after(), "spec", "holderIdentity");
+                revision.seen("Pod".equals(kind) ? Json.text(change.after(), "metadata", "name") : "",
+                        "Lease".equals(kind) ? holder == null ? "" : holder : "-");
+            });
+            return store;
+        });
+    }
+
+    // --- Lost leases ---------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_lease_that_cannot_be_renewed_is_given_up_at_renew_deadline_and_before_others_may_take_it() {
+        try (ServedGroup alone = ServedGroup.ofTest(Group.FAST)) {
+            ServedSidecar only = alone.elect(1);
+            AtomicLong renewed = new AtomicLong();
+            onRevision(alone, (pod, holder) -> renewed.set(holder.equals(only.pod()) ? System.nanoTime() : renewed.get()));
+            Wait.until("a renewal", Group.SOON, () -> renewed.get() != 0);
+
+            alone.server().stopServer();
+
+            Wait.until("the file says that it does not lead", Group.SOON, () -> !only.saysItLeads());
+            Duration took = Duration.ofNanos(System.nanoTime() - renewed.get());
+            assertTrue(took.compareTo(RENEW_DEADLINE.minusMillis(500)) > 0, "already after " + took);
+            assertTrue(took.compareTo(Group.LEASE) < 0, "after " + took + " others might lead");
+            assertEquals("{\"leader\":false,\"epoch\":\"0\",\"name\":\"" + only.pod() + "\"}\n", only.role());
+        }
+    }
+
+    @Test
+    void a_lease_that_another_took_is_given_up_long_before_the_deadline() {
+        long begin = System.nanoTime();
+        GROUP.group().editLease(lease -> lease.setHolderIdentity("somebody"));
+        Wait.until("the file says who leads", Group.SOON, () -> leader.role().contains("\"name\":\"somebody\""));
+        assertEquals("{\"leader\":false,\"epoch\":\"0\",\"name\":\"somebody\"}\n", leader.role());
+        assertTrue(System.nanoTime() - begin < ServedGroup.LEASE.toNanos() / 2, "at once, not at the deadline");
+        GROUP.group().editLease(lease -> lease.setHolderIdentity(""));
+    }
+
+    @Test
+    void a_fence_is_believed_long_before_the_deadline() {
+        GROUP.server().allow((verb, resource, namespace, name) -> !verb.equals("patch"));
+        long begin = System.nanoTime();
+        GROUP.server().withStore(store -> store.patch(Resource.PODS, GROUP.group().namespace(), leader.pod(),
+                Map.of("metadata", Map.of("labels", Map.of(GROUP.group().keys().leadership(), "false")))));
+        Wait.until("the file says that it does not lead", Group.SOON, () -> !leader.saysItLeads());
+        assertTrue(System.nanoTime() - begin < ServedGroup.LEASE.toNanos() / 2, "at once, not at the deadline");
+    }
+
+    // --- Bad paths -----------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(strings = {"missing/role.json", "folder", "/proc/role.json", "/", ".", ""})
+    void a_path_that_cannot_be_written_is_refused_and_nothing_is_left_behind(String name) throws IOException {
+        Path folder = Folders.temporary("bad-role");
+        Files.createDirectory(folder.resolve("folder"));
+        Path path = name.isEmpty() ? Path.of("") : folder.resolve(name);
+        List<Path> before = files(folder);
+        try {
+            String message = assertThrows(IOException.class, () -> new RoleFile(path)).getMessage();
+            assertTrue(message.startsWith("--role-file: \"" + path + "\" must "), message);
+            assertEquals(before, files(folder));
+        } finally {
+            Folders.delete(folder);
+        }
+    }
+
+    /** What there is where it might have been left. */
+    private static List<Path> files(Path folder) throws IOException {
+        List<Path> all = new ArrayList<>();
+        for (Path each : List.of(folder, Path.of(""), Path.of("/"))) {
+            try (Stream<Path> files = Files.list(each)) {
+                all.addAll(files.sorted().toList());
+            }
+        }
+        return all;
+    }
+
+    @Test
+    void that_is_one_line_at_the_start() {
+        try (SidecarProcess sidecar = SidecarProcess.start(GROUP.server().kubeconfig(), GROUP.group().namespace(), "web-0",
+                "--election-name=other", "--http-address=off", "--role-file=/missing/role.json")) {
+            assertEquals(FAILURE, sidecar.exitCode(Group.SOON), sidecar.log());
+            List<String> said = sidecar.log().lines().filter(line -> !line.startsWith("WARNING: ")).toList(); // of the JVM
+            assertEquals(1, said.size(), sidecar.log());
+            assertTrue(said.getFirst().startsWith("leader-labeler: --role-file: \"/missing/role.json\" must "), said.getFirst());
+        }
+    }
+
+    @Test
+    void a_file_that_cannot_be_written_later_is_one_error_and_the_election_goes_on() throws IOException {
+        Path obstacle = Files.createDirectories(leader.roleFile().resolveSibling(".role.json.new").resolve("obstacle"));
+
+        GROUP.moveLead();
+        GROUP.group().awaitRenewals(follower.pod(), 5);
+
+        assertEquals(1, leader.process().log().lines().filter(line -> line.contains("cannot be written")).count(), leader.process().log());
+        Files.delete(obstacle);
+        Files.deleteIfExists(obstacle.getParent()); // the sidecar may have done so
+        Wait.until("it is written when that is possible again", Group.SOON, () -> !leader.saysItLeads());
+    }
+}
