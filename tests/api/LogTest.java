@@ -6,6 +6,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -91,10 +92,12 @@ class LogTest {
         while (GROUP.leader() != plain) {
             GROUP.moveLead();
         }
+        Wait.until("it says that it leads", Group.SOON, () -> lines(plain).getLast().contains("became leader"));
         List<String> before = lines(plain);
         GROUP.group().awaitRenewals(plain.pod(), 5);
         assertEquals(before, lines(plain), "of the leader");
         GROUP.moveLead();
+        Wait.until("it says that it leads no more", Group.SOON, () -> lines(plain).getLast().contains("stopped leading"));
         before = lines(plain);
         GROUP.group().awaitRenewals(talkative.pod(), 5);
         assertEquals(before, lines(plain), "of a follower");
