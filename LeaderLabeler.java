@@ -1138,6 +1138,8 @@ final class Elector {
 
     private void decide() {
         if (due(stopAt == NEVER ? NEVER : stopAt + EXIT_LIMIT)) {
+            stopLeading("time limit");
+            farewell = false; // nobody would answer the Event
             end(0, "stopped at the time limit, the hand-over unfinished");
             return;
         }
