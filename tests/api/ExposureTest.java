@@ -19,8 +19,8 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 import org.opentest4j.TestAbortedException;
 
 /**
- * What a sidecar opens to the world and leaves behind: one listening socket, one file. It runs here in folders of its own, with the system's
- * permission to write wherever this test may.
+ * What a sidecar opens to the world and leaves behind: one listening socket, one file. It runs here in folders of its own, and may write
+ * wherever this test may.
  */
 class ExposureTest {
 
@@ -53,8 +53,8 @@ class ExposureTest {
 
     /** That of this JVM, whatever the folder. */
     private static String classPath() {
-        return Stream.of(System.getProperty("java.class.path").split(File.pathSeparator)).map(entry -> Path.of(entry).toAbsolutePath().toString())
-                .collect(Collectors.joining(File.pathSeparator));
+        return Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+                .map(entry -> Path.of(entry).toAbsolutePath().toString()).collect(Collectors.joining(File.pathSeparator));
     }
 
     @AfterEach
@@ -82,11 +82,11 @@ class ExposureTest {
 
     private Set<String> files() throws IOException {
         try (Stream<Path> files = Files.walk(world)) {
-            return files.filter(file -> !file.equals(world)).map(file -> world.relativize(file).toString()).collect(Collectors.toCollection(TreeSet::new));
+            return files.filter(file -> !file.equals(world)).map(file -> world.relativize(file).toString()).collect(Collectors.toSet());
         }
     }
 
-    /** The files, pipes and sockets excepted, that the process holds open and may write to: {@code /proc/<pid>/fdinfo} has the flags, in octal. */
+    /** The files that the process holds open and may write to: {@code /proc/<pid>/fdinfo} has the flags, in octal. */
     private Set<String> openForWriting() throws IOException {
         Path proc = Path.of("/proc", Long.toString(process.pid()));
         if (!Files.isDirectory(proc.resolve("fdinfo"))) {

@@ -12,8 +12,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * Whom the kubelet kills, and whom it does not: during an outage of the API server that is longer than any limit, a leader and a follower stay
- * healthy, while a sidecar whose loop is stuck does not. All this happens once, since it takes so long.
+ * Whom the kubelet kills, and whom it does not: during an outage of the API server that is longer than any limit, a leader and a follower
+ * stay healthy, while a sidecar whose loop is stuck does not. All this happens once, since it takes so long.
  */
 class HealthTest {
 
@@ -82,7 +82,8 @@ class HealthTest {
 
     @Test
     void an_outage_makes_nobody_unready() {
-        assertTrue(MOMENTS.stream().allMatch(moment -> moment.leadersReadyz() == 200 && moment.followersReadyz() == 200), MOMENTS.toString());
+        assertTrue(MOMENTS.stream().allMatch(moment -> moment.leadersReadyz() == 200 && moment.followersReadyz() == 200),
+                MOMENTS.toString());
     }
 
     @Test

@@ -174,7 +174,7 @@ class HostileServerTest {
         List<FaultLog.Exchange> fences = group.exchanges(next, RequestPhase.FENCE).stream().filter(e -> e.status() == 200).toList();
         assertEquals(Set.copyOf(group.podsOtherThan(next)), fences.stream().map(e -> e.request().object()).collect(Collectors.toSet()));
         long promoted = group.exchanges(next, RequestPhase.PROMOTE).getFirst().request().at();
-        assertTrue(fences.stream().allMatch(fence -> fence.answeredAt() < promoted), "promoted before all were fenced");
+        assertTrue(fences.stream().allMatch(fence -> fence.request().at() < promoted), "promoted before all were fenced");
     }
 
     @ConcurrentTest
@@ -224,7 +224,8 @@ class HostileServerTest {
         HostileGroup group = groups.elected(2);
         String leader = group.awaitLeader();
         String claim = group.witness().lease().orElseThrow().claim();
-        FaultPlan plan = new FaultPlan().then(RequestPhase.PROMOTE, new HttpFault.Refuse(500, 0)).then(RequestPhase.GET, new HttpFault.Refuse(404, 0));
+        FaultPlan plan = new FaultPlan().then(RequestPhase.PROMOTE, new HttpFault.Refuse(500, 0))
+                .then(RequestPhase.GET, new HttpFault.Refuse(404, 0));
         group.proxy(leader).faults(plan::meet);
 
         group.group().editLabel(leader, group.group().keys().leadership(), "maybe");
@@ -489,8 +490,8 @@ class HostileServerTest {
         group.stop(old);
         String next = group.awaitLeaderOtherThan(old);
         FaultLog.Exchange release = group.exchanges(old, RequestPhase.RELEASE).getLast();
-        List<RequestPhase> steps = group.log().exchanges(e -> e.request().pod().equals(next) && e.request().at() > release.answeredAt()).stream()
-                .map(e -> e.request().phase()).toList();
+        List<RequestPhase> steps = group.log().exchanges(e -> e.request().pod().equals(next) && e.request().at() > release.request().at())
+                .stream().map(e -> e.request().phase()).toList();
         assertEquals(List.of(RequestPhase.LIST, RequestPhase.ACQUIRE), steps.subList(0, 2), "of " + steps);
     }
 

@@ -11,6 +11,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -61,13 +65,21 @@ class HttpLimitsTest {
             long begin = System.nanoTime();
             try (Socket socket = endpoint.connect()) {
                 client.use(socket);
-                socket.getInputStream().readAllBytes();
-                closed.complete(Duration.ofNanos(System.nanoTime() - begin));
+                awaitEnd(socket);
             } catch (IOException reset) {
-                closed.complete(Duration.ofNanos(System.nanoTime() - begin));
+                // it is closed
             }
+            closed.complete(Duration.ofNanos(System.nanoTime() - begin));
         });
         return closed;
+    }
+
+    private static void awaitEnd(Socket socket) {
+        try {
+            socket.getInputStream().readAllBytes();
+        } catch (IOException reset) {
+            // that is an end, too
+        }
     }
 
     /** Sends a header's bytes one by one, until that fails because the server has closed the connection. */
@@ -174,23 +186,50 @@ class HttpLimitsTest {
 
     // --- Number ------------------------------------------------------------------------------------------------------
 
-    /** One that is closed as soon as it is open was one too many: silent ones are closed only when they are seconds old. */
+    /**
+     * One that is closed soon after it was opened was one too many: silent ones are closed only after two seconds. On a busy machine it may
+     * take a second try to be that fast.
+     */
     @Test
-    void there_is_an_end_to_connections() throws IOException {
-        List<Socket> sockets = new ArrayList<>();
-        try {
-            do {
-                sockets.add(endpoint.connect());
-            } while (sockets.size() < CONNECTIONS + 400 && !(sockets.size() > CONNECTIONS && isClosed(sockets.getLast())));
-            assertTrue(isClosed(sockets.getLast()), "all of " + sockets.size() + " were accepted");
-            long open = ListeningSockets.connections(GROUP.leader().process().pid());
-            assertTrue(open <= CONNECTIONS + 10, open + " connections, its own to the API server included");
-        } finally {
-            for (Socket socket : sockets) {
-                socket.close();
-            }
+    void there_is_an_end_to_connections() throws Exception {
+        int refused = 0;
+        for (int i = 0; i < 4 && refused == 0; i++) {
+            refused = refusedOf(CONNECTIONS + 200);
+            Wait.until("then it answers again", Group.SOON, () -> endpoint.probe("/healthz") == 200);
         }
-        Wait.until("then it answers again", Group.SOON, () -> endpoint.probe("/healthz") == 200);
+        assertTrue(refused > 0, "all were accepted");
+    }
+
+    private static int refusedOf(int connections) throws Exception {
+        Semaphore connecting = new Semaphore(16); // more would overflow the listener's queue, and wait
+        try (ExecutorService strangers = Executors.newVirtualThreadPerTaskExecutor()) {
+            List<Future<Duration>> lives = new ArrayList<>();
+            for (int i = 0; i < connections; i++) {
+                lives.add(strangers.submit(() -> life(connecting)));
+            }
+            int refused = 0;
+            for (Future<Duration> life : lives) {
+                refused += life.get().toMillis() < 1500 ? 1 : 0;
+            }
+            assertTrue(connections - refused >= CONNECTIONS - 10, refused + " of " + connections + " were refused");
+            return refused;
+        }
+    }
+
+    /** How long a connection stays open on which nothing is sent. */
+    private static Duration life(Semaphore connecting) throws IOException, InterruptedException {
+        connecting.acquire();
+        Socket socket;
+        try {
+            socket = endpoint.connect();
+        } finally {
+            connecting.release();
+        }
+        long begin = System.nanoTime();
+        try (socket) {
+            awaitEnd(socket);
+            return Duration.ofNanos(System.nanoTime() - begin);
+        }
     }
 
     /** One that is closed as soon as it was served was one too many to be kept: idle ones are closed only when they are seconds old. */

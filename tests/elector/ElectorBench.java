@@ -24,8 +24,8 @@ final class ElectorBench {
 
         /** The state that was made known in this turn; null if it did not change. */
         Status published() {
-            return effects.stream().filter(Effect.Publish.class::isInstance).map(effect -> ((Effect.Publish) effect).status()).findFirst()
-                    .orElse(null);
+            return effects.stream().filter(Effect.Publish.class::isInstance).map(effect -> ((Effect.Publish) effect).status())
+                    .findFirst().orElse(null);
         }
 
         int indexOf(Predicate<Effect> which) {
@@ -61,8 +61,8 @@ final class ElectorBench {
     }
 
     private Pod put(Pod pod) {
-        Pod stored = new Pod(pod.name(), pod.uid(), Long.toString(++version), pod.leadership(), pod.participation(), pod.epoch(), pod.ready(),
-                pod.terminating(), pod.finished(), pod.created());
+        Pod stored = new Pod(pod.name(), pod.uid(), Long.toString(++version), pod.leadership(), pod.participation(), pod.epoch(),
+                pod.ready(), pod.terminating(), pod.finished(), pod.created());
         pods.put(pod.name(), stored);
         return stored;
     }
@@ -78,15 +78,15 @@ final class ElectorBench {
     /** Somebody else sets a pod's keys, null for none, and the elector's watch shows it. */
     Turn edit(String name, String leadership, String participation, String epoch) {
         Pod pod = pod(name);
-        return turn(new Event.PodSeen(put(new Pod(name, pod.uid(), null, leadership, participation, epoch, pod.ready(), pod.terminating(), false,
-                pod.created()))));
+        return turn(new Event.PodSeen(put(new Pod(name, pod.uid(), null, leadership, participation, epoch, pod.ready(), pod.terminating(),
+                false, pod.created()))));
     }
 
     /** The own pod gets its deletionTimestamp, and the watch shows it. */
     Turn beginDeletion() {
         Pod pod = pod(SELF);
-        return turn(new Event.PodSeen(put(new Pod(SELF, pod.uid(), null, pod.leadership(), pod.participation(), pod.epoch(), pod.ready(), true,
-                false, pod.created()))));
+        return turn(new Event.PodSeen(put(new Pod(SELF, pod.uid(), null, pod.leadership(), pod.participation(), pod.epoch(), pod.ready(),
+                true, false, pod.created()))));
     }
 
     /** Somebody else takes the Lease, and the watch shows it. */

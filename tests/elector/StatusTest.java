@@ -35,10 +35,10 @@ class StatusTest {
     @Test
     void nobody_is_said_to_lead_before_its_label_is_on() {
         lead();
-        ElectorBench.Turn promotion = bench.turns().stream().filter(turn -> turn.published() != null && turn.published().leading()).findFirst()
-                .orElseThrow();
-        assertTrue(promotion.event() instanceof Event.Replied replied && replied.reply() instanceof Reply.PodIs is && is.pod().name().equals(SELF)
-                && is.pod().isLabelled(), promotion.toString());
+        ElectorBench.Turn promotion = bench.turns().stream().filter(turn -> turn.published() != null && turn.published().leading())
+                .findFirst().orElseThrow();
+        assertTrue(promotion.event() instanceof Event.Replied replied && replied.reply() instanceof Reply.PodIs is
+                && is.pod().name().equals(SELF) && is.pod().isLabelled(), promotion.toString());
     }
 
     @Test

@@ -8,6 +8,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /** What the {@link FaultProxy proxies} of one group saw and did. Safe from any thread; times are those of {@link System#nanoTime}. */
 final class FaultLog {
@@ -83,6 +84,7 @@ final class FaultLog {
     private final List<Exchange> exchanges = new ArrayList<>();
     private final Map<String, List<Long>> attempts = new HashMap<>();
     private final Tally tally = new Tally();
+    private long since = origin;
     private int underWay;
     private long lastFault = origin;
 
@@ -139,9 +141,18 @@ final class FaultLog {
         return copy;
     }
 
-    /** What was answered so far and is like this, in the order of arrival. */
+    /** From now on {@link #exchanges} leaves out what arrived before. */
+    synchronized void mark() {
+        since = System.nanoTime();
+    }
+
+    /** What arrived since the {@link #mark}, was answered and is like this, in the order of arrival. */
     synchronized List<Exchange> exchanges(Predicate<Exchange> like) {
-        return exchanges.stream().filter(like).sorted(Comparator.comparing(exchange -> exchange.request().at())).toList();
+        return inOrder().filter(exchange -> exchange.request().at() >= since).filter(like).toList();
+    }
+
+    private Stream<Exchange> inOrder() {
+        return exchanges.stream().sorted(Comparator.comparing(exchange -> exchange.request().at()));
     }
 
     /** Requests to an object that a {@code Retry-After} had forbidden at that time, in words; none if all is well. */
@@ -187,7 +198,7 @@ final class FaultLog {
     /** Everything, a line per exchange, for people. */
     synchronized String history() {
         StringBuilder lines = new StringBuilder();
-        exchanges(exchange -> true).forEach(exchange -> lines.append("%,9d ms %s -> %s after %d ms%s%n".formatted(
+        inOrder().forEach(exchange -> lines.append("%,9d ms %s -> %s after %d ms%s%n".formatted(
                 (exchange.request().at() - origin) / 1_000_000, exchange.request(), exchange.status() == 0 ? "nothing" : exchange.status(),
                 (exchange.answeredAt() - exchange.request().at()) / 1_000_000, exchange.fault() == null ? "" : ", " + exchange.fault())));
         return lines.toString();

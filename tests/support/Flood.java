@@ -16,7 +16,8 @@ final class Flood implements AutoCloseable {
     private static final byte[] GET = Endpoint.request("GET", "/metrics");
 
     /** Not virtual: those of this JVM would share their few processors with an API server that runs in it. */
-    private final ExecutorService strangers = Executors.newCachedThreadPool(Thread.ofPlatform().daemon().name("stranger").stackSize(STACK).factory());
+    private final ExecutorService strangers =
+            Executors.newCachedThreadPool(Thread.ofPlatform().daemon().name("stranger").stackSize(STACK).factory());
     private final Set<Socket> sockets = ConcurrentHashMap.newKeySet();
     private final LongAdder connections = new LongAdder();
     private final LongAdder requests = new LongAdder();

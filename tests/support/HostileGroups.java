@@ -19,11 +19,12 @@ final class HostileGroups implements AfterEachCallback {
         this.server = server;
     }
 
-    /** A group in a namespace of its own, of which one pod leads, with the timing 3 s, 2 s, 500 ms. */
+    /** A group in a namespace of its own, of which one pod leads, with the timing 3 s, 2 s, 500 ms. Its log begins then. */
     HostileGroup elected(int pods) {
         HostileGroup group = empty(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
         group.start(pods);
         group.awaitLeader();
+        group.log().mark();
         return group;
     }
 

@@ -132,7 +132,8 @@ record PrometheusText(Map<String, Family> families) {
             int end = 0;
             Matcher label = LABEL.matcher(list == null ? "" : list);
             while (list != null && end < list.length()) {
-                require(label.find(end) && label.start() == end, "labels must be name=\"value\", separated by commas, with \\, \" and LF escaped");
+                require(label.find(end) && label.start() == end,
+                        "labels must be name=\"value\", separated by commas, with \\, \" and LF escaped");
                 require(!label.group(1).startsWith("__"), "labels that begin with __ are reserved");
                 require(labels.put(label.group(1), unescape(label.group(2))) == null, "the same label twice");
                 end = label.end();
@@ -141,7 +142,8 @@ record PrometheusText(Map<String, Family> families) {
         }
 
         private static String unescape(String value) {
-            return ESCAPE.matcher(value).replaceAll(escape -> Matcher.quoteReplacement(escape.group(1).equals("n") ? "\n" : escape.group(1)));
+            return ESCAPE.matcher(value)
+                    .replaceAll(escape -> Matcher.quoteReplacement(escape.group(1).equals("n") ? "\n" : escape.group(1)));
         }
 
         private double value(String number) {

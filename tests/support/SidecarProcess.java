@@ -25,6 +25,8 @@ final class SidecarProcess implements AutoCloseable {
             "-Dsun.misc.unsafe.memory.access=allow");
     private static final Duration TRAINING_LIMIT = Duration.ofSeconds(60);
 
+    private static boolean trained;
+
     static {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> Folders.delete(FOLDER)));
     }
@@ -64,15 +66,17 @@ final class SidecarProcess implements AutoCloseable {
     }
 
     /**
-     * Classes that were loaded and verified once are mapped by the JVMs that follow, which halves their start. The archive is written at
-     * the end of a sidecar whose pod does not exist, and not by the sidecars under test: that would prolong their exit.
+     * Classes that were loaded and verified once are mapped by the JVMs that follow, which saves them a fifth of their start. The archive
+     * is written at the end of a sidecar whose pod does not exist, and not by the sidecars under test: that would prolong their exit. Where
+     * it cannot be written they do without.
      */
     static synchronized void train(Path kubeconfig) {
-        if (!Files.exists(ARCHIVE)) {
+        if (!trained) {
+            trained = true;
             List<String> arguments = List.of("--election-name=training", "--pod-name=none", "--namespace=default", "--http-address=off");
             Map<String, String> environment = Map.of("KUBECONFIG", kubeconfig.toString());
-            try (SidecarProcess trained = new SidecarProcess("-XX:ArchiveClassesAtExit=" + ARCHIVE, environment, arguments)) {
-                trained.exitCode(TRAINING_LIMIT);
+            try (SidecarProcess writer = new SidecarProcess("-XX:ArchiveClassesAtExit=" + ARCHIVE, environment, arguments)) {
+                writer.exitCode(TRAINING_LIMIT);
             }
         }
     }
