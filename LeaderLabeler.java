@@ -1653,7 +1653,8 @@ final class Elector {
         boolean overdue = win != null && now >= win.renewedAt + renewDeadline;
         if (win != null && overdue != win.overdue) {
             win.overdue = overdue;
-            log(overdue, (overdue ? "not renewed within renew-deadline, not leading until it is epoch=" : "leading again epoch=") + win.epoch);
+            String what = overdue ? "not renewed within renew-deadline, not leading until it is" : "leading again";
+            log(overdue, what + " epoch=" + win.epoch);
         }
     }
 }
