@@ -120,6 +120,7 @@ class MetricsTest {
         leader.process().kill();
         GROUP.group().deletePod(leader.pod());
 
+        GROUP.group().awaitLeaderOtherThan(leader.pod(), Group.SOON);
         ServedSidecar next = GROUP.leader();
 
         double took = next.metrics().value("leader_labeler_last_takeover_seconds");
