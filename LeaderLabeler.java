@@ -2453,6 +2453,8 @@ final class HttpEndpoint implements AutoCloseable {
      */
     private static final ThreadFactory THREADS =
             (Runtime.version().feature() < 24 ? Thread.ofPlatform() : Thread.ofVirtual()).name("http").factory();
+    /** Connections, open and waiting to be accepted each: a probe that found a short queue full would be sent again only after a second. */
+    private static final int CONNECTIONS = 500;
     private static final Pattern ADDRESS = Pattern.compile("(\\[[0-9a-fA-F:.]+]|[^:]*):(\\d{1,5})");
 
     private final Config config;
@@ -2481,7 +2483,7 @@ final class HttpEndpoint implements AutoCloseable {
         this.sidecar = sidecar;
         this.kubernetes = kubernetes;
         try {
-            this.server = HttpServer.create(address, 0);
+            this.server = HttpServer.create(address, CONNECTIONS);
         } catch (IOException busy) {
             throw new IOException("--http-address: \"" + show(address) + "\" must be free to listen at: " + busy.getMessage());
         }
@@ -2492,7 +2494,7 @@ final class HttpEndpoint implements AutoCloseable {
 
     /** Bounds what strangers can tie up; the JDK's server reads these once. Counts, seconds, and milliseconds for the clock. */
     private static void limit() {
-        System.setProperty("jdk.httpserver.maxConnections", "500");
+        System.setProperty("jdk.httpserver.maxConnections", String.valueOf(CONNECTIONS));
         System.setProperty("sun.net.httpserver.maxIdleConnections", "10");
         System.setProperty("sun.net.httpserver.idleInterval", "5");
         System.setProperty("sun.net.httpserver.clockTick", "1000");

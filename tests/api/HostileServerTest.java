@@ -246,7 +246,7 @@ class HostileServerTest {
 
         group.await("a renewal is refused", () -> plan.isOver(Set.of(RequestPhase.RENEW)));
 
-        assertPaused(group, leader, RequestPhase.RENEW, Duration.ofSeconds(1));
+        assertPaused(group, leader, RequestPhase.RENEW);
         assertEquals(claim, group.witness().lease().orElseThrow().claim());
     }
 
@@ -261,7 +261,7 @@ class HostileServerTest {
 
         String next = group.awaitLeaderOtherThan(old);
         for (RequestPhase phase : List.of(RequestPhase.LIST, RequestPhase.FENCE, RequestPhase.PROMOTE)) {
-            assertPaused(group, next, phase, Duration.ofSeconds(1));
+            assertPaused(group, next, phase);
         }
     }
 
@@ -275,19 +275,17 @@ class HostileServerTest {
         group.strikeWatches(follower, new HttpFault.ResetAfter());
 
         group.await("both watches are refused", () -> plan.isOver(Set.of(RequestPhase.WATCH)));
-        assertPaused(group, follower, RequestPhase.WATCH, Duration.ofSeconds(2));
+        assertPaused(group, follower, RequestPhase.WATCH);
         group.awaitWatches(follower);
     }
 
-    /** Whoever was told to stay away stayed away so long, and then came again. */
-    private static void assertPaused(HostileGroup group, String pod, RequestPhase phase, Duration pause) {
+    /** Whoever was told to stay away came again, and not too early. */
+    private static void assertPaused(HostileGroup group, String pod, RequestPhase phase) {
         group.await("the refusal of a " + phase + " of " + pod + " is noted", () -> !refused(group, pod, phase).isEmpty());
         for (FaultLog.Exchange refused : refused(group, pod, phase)) {
-            String object = refused.request().object();
-            group.await(pod + " asks for " + object + " again", () -> !later(group, refused).isEmpty());
-            long waited = later(group, refused).getFirst().request().at() - refused.answeredAt();
-            assertTrue(waited >= pause.toNanos(), object + " was asked for again after " + waited / 1_000_000 + " ms");
+            group.await(pod + " asks for " + refused.request().object() + " again", () -> !later(group, refused).isEmpty());
         }
+        assertEquals(List.of(), group.log().disobedience());
     }
 
     private static List<FaultLog.Exchange> refused(HostileGroup group, String pod, RequestPhase phase) {
@@ -352,10 +350,13 @@ class HostileServerTest {
         assertTrue(asked.size() <= 5 + millis / 500, who + " " + asked.size() + " times in " + millis + " ms");
     }
 
-    /** A fifth of 500 ms, evenly drawn, is 50 ms between the quartiles; without it, there is what the machine adds by accident. */
+    /**
+     * A fifth of 500 ms, evenly drawn, puts the median of the gaps about 50 ms above the shortest. What a busy machine adds by accident
+     * makes some gaps longer, but leaves half of them within some milliseconds.
+     */
     private static void assertJitters(String object, Collection<List<Long>> asked) {
         long[] gaps = asked.stream().flatMapToLong(HostileServerTest::lateGaps).sorted().toArray();
-        assertTrue(gaps[gaps.length * 3 / 4] - gaps[gaps.length / 4] >= 15,
+        assertTrue(gaps[gaps.length / 2] - gaps[0] >= 20,
                 object + " was asked for without jitter, with gaps of " + Arrays.toString(gaps) + " ms");
     }
 

@@ -9,12 +9,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a person on call reads: one line per fact, and never a secret. */
 class LogTest {
@@ -112,7 +111,7 @@ class LogTest {
 
     // --- Trouble -----------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void an_outage_is_a_few_lines_that_are_not_repeated_and_no_token_is_among_them() {
         try (ServedGroup alone = ServedGroup.ofTest(ServedGroup.BRISK)) {
             alone.group().createPod("web-0");
@@ -147,17 +146,25 @@ class LogTest {
         assertFalse(talkative.process().log().contains(TOKEN) || talkative.process().log().contains("Bearer"), talkative.process().log());
     }
 
-    /** A token that cannot be sent, one in a file that cannot be read, and one behind an address that is none. */
-    @ParameterizedTest
-    @ValueSource(strings = {"\\u00e4", "\", broken: [\"", "\\n"})
-    void a_kubeconfig_that_cannot_be_used_is_one_line_without_its_token(String flaw) {
-        Path kubeconfig = kubeconfig("flawed", TOKEN + flaw, "http://127.0.0.1:1");
-        Map<String, String> environment = Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", "web-0", "POD_NAMESPACE", "default");
-        try (SidecarProcess check = SidecarProcess.start(environment, "--election-name=web", "--check", "--log-level=trace")) {
-            assertEquals(FAILURE, check.exitCode(Group.SOON), check.log());
-            assertFalse(check.log().contains(TOKEN), check.log());
-            assertEquals(1, check.log().lines().count(), check.log());
+    /** Two tokens that cannot be sent, and one in a file that cannot be read. */
+    @ConcurrentTest
+    void a_kubeconfig_that_cannot_be_used_is_one_line_without_its_token() {
+        List<SidecarProcess> checks = Stream.of("\\u00e4", "\\n", "\", broken: [\"").map(LogTest::checkWithFlaw).toList();
+        try {
+            for (SidecarProcess check : checks) {
+                assertEquals(FAILURE, check.exitCode(Group.SOON), check.log());
+                assertFalse(check.log().contains(TOKEN), check.log());
+                assertEquals(1, check.log().lines().count(), check.log());
+            }
+        } finally {
+            checks.forEach(SidecarProcess::close);
         }
+    }
+
+    private static SidecarProcess checkWithFlaw(String flaw) {
+        Path kubeconfig = kubeconfig("flawed-" + flaw.hashCode(), TOKEN + flaw, "http://127.0.0.1:1");
+        Map<String, String> environment = Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", "web-0", "POD_NAMESPACE", "default");
+        return SidecarProcess.start(environment, "--election-name=web", "--check", "--log-level=trace");
     }
 
     private static Path kubeconfig(String name, String token, String server) {
@@ -173,7 +180,7 @@ class LogTest {
 
     // --- Levels ------------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void at_level_error_nothing_is_said_of_a_normal_life() {
         try (ServedGroup alone = ServedGroup.ofTest(ServedGroup.BRISK)) {
             alone.group().createPod("web-0");
@@ -232,7 +239,8 @@ class LogTest {
         String text = help.replaceAll("\\s+", " ");
         for (String wanted : List.of("$POD_NAME", "$POD_NAMESPACE", "KUBECONFIG", "Default: 15s", "Default: 10s", "Default: 2s",
                 "Default: early", "Default: :4040", "Default: info", "Default: <election-name>/is-leader",
-                "Default: <election-name>/participant", "Default: <election-name>.", "Default: lease-duration", "0 stopped as asked", "1 failure", "2 bad usage", "3 --check")) {
+                "Default: <election-name>/participant", "Default: <election-name>.", "Default: lease-duration",
+                "0 stopped as asked", "1 failure", "2 bad usage", "3 --check")) {
             assertTrue(text.contains(wanted), wanted + " in " + help);
         }
     }

@@ -4,7 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What sidecars make of refusals at run time: they say once what to apply, wait, and go on by themselves. */
@@ -32,7 +31,7 @@ class PermissionTest {
         return Review.role(config, "system:serviceaccount:" + namespace + ":default");
     }
 
-    @Test
+    @ConcurrentTest
     void without_any_right_it_says_once_what_to_apply_and_goes_on_when_that_is_done() {
         group.group().createPod("web-0");
         group.server().allow((verb, resource, namespace, name) -> false);
@@ -49,7 +48,7 @@ class PermissionTest {
         assertEquals(200, sidecar.endpoint().get("/readyz").code());
     }
 
-    @Test
+    @ConcurrentTest
     void a_right_that_is_taken_away_later_is_named_with_what_to_apply() {
         ServedSidecar leader = group.elect(1);
         assertEquals(0, count(leader, "kind: RoleBinding"));
@@ -63,7 +62,7 @@ class PermissionTest {
         group.group().awaitRenewals(leader.pod(), 1);
     }
 
-    @Test
+    @ConcurrentTest
     void without_the_right_to_write_events_there_are_none_and_nothing_else_is_different() {
         group.server().allow((verb, resource, namespace, name) -> !resource.equals("events"));
         group.group().createPod("web-0");

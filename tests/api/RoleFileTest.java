@@ -49,7 +49,14 @@ class RoleFileTest {
     }
 
     @AfterEach
-    void allowAll() {
+    void restore() throws IOException {
+        allowAll();
+        if (Files.isDirectory(leader.roleFile())) {
+            Files.delete(leader.roleFile());
+        }
+    }
+
+    private static void allowAll() {
         GROUP.server().allow((verb, resource, namespace, name) -> true);
     }
 
@@ -172,7 +179,7 @@ class RoleFileTest {
 
     // --- Lost leases ---------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void a_lease_that_cannot_be_renewed_is_given_up_at_renew_deadline_and_before_others_may_take_it() {
         try (ServedGroup alone = ServedGroup.ofTest(Group.FAST)) {
             ServedSidecar only = alone.elect(1);
@@ -252,14 +259,19 @@ class RoleFileTest {
 
     @Test
     void a_file_that_cannot_be_written_later_is_one_error_and_the_election_goes_on() throws IOException {
-        Path obstacle = Files.createDirectories(leader.roleFile().resolveSibling(".role.json.new").resolve("obstacle"));
+        Files.delete(leader.roleFile());
+        Files.createDirectory(leader.roleFile());
 
-        GROUP.moveLead();
+        GROUP.group().editLease(lease -> lease.setHolderIdentity(""));
+        GROUP.group().awaitLeaderOtherThan(leader.pod(), Group.SOON);
         GROUP.group().awaitRenewals(follower.pod(), 5);
 
         assertEquals(1, leader.process().log().lines().filter(line -> line.contains("cannot be written")).count(), leader.process().log());
-        Files.delete(obstacle);
-        Files.deleteIfExists(obstacle.getParent()); // the sidecar may have done so
-        Wait.until("it is written when that is possible again", Group.SOON, () -> !leader.saysItLeads());
+        try (Stream<Path> files = Files.list(leader.roleFile().getParent())) {
+            assertEquals(List.of(leader.roleFile()), files.toList(), "nothing else is left");
+        }
+        Files.delete(leader.roleFile());
+        Wait.until("it is written when that is possible again", Group.SOON, () -> leader.role() != null);
+        assertFalse(leader.saysItLeads());
     }
 }

@@ -22,27 +22,40 @@ final class Chaos {
 
     Chaos(Simulation world) {
         this.world = world;
-        deeds.put(Fault.CRASH, this::crash);
-        deeds.put(Fault.FREEZE, this::freeze);
+        happenToProcesses();
+        happenToPods();
+        happenToTheLease();
+        present = deeds.keySet().stream().filter(world.mix::isOn).toList();
+        afterWrites = world.draw.chance(0.5) ? world.draw.between(0.0, 0.3) : 0;
+    }
+
+    private void happenToProcesses() {
+        deeds.put(Fault.CRASH, () -> withProcess(SimulatedProcess::kill));
+        deeds.put(Fault.SIDECAR_DEAD, () -> withProcess(this::killForGood));
+        deeds.put(Fault.FREEZE, () -> withProcess(this::freeze));
         deeds.put(Fault.SIGTERM, () -> withProcess(p -> world.workload.stopContainer(p)));
         deeds.put(Fault.WALL_CLOCKS, () -> withProcess(SimulatedProcess::setWallClock));
         deeds.put(Fault.WATCH_BROKEN, () -> withProcess(SimulatedProcess::breakWatch));
-        deeds.put(Fault.WATCH_SILENT, this::silence);
+        deeds.put(Fault.WATCH_SILENT, () -> withProcess(this::silence));
+        deeds.put(Fault.PARTITION, () -> withProcess(this::cutOff));
         deeds.put(Fault.OUTAGE, this::outage);
-        deeds.put(Fault.PARTITION, this::partition);
-        deeds.put(Fault.PATCH_REFUSED, () -> withPod(
-                p -> world.server.refusePatches(p.name(), world.disturbUntil(world.now() + span(100 * Simulation.MS, 3 * lease())))));
+    }
+
+    private void happenToPods() {
+        deeds.put(Fault.PATCH_REFUSED, () -> withPod(this::refusePatches));
         deeds.put(Fault.POD_DELETED, () -> withPod(p -> world.workload.delete(p)));
         deeds.put(Fault.POD_FORCED, () -> withPod(p -> world.workload.force(p, false)));
         deeds.put(Fault.POD_REPLACED, () -> withPod(p -> world.workload.force(p, true)));
         deeds.put(Fault.POD_FINISHED, () -> withPod(p -> world.workload.finish(p)));
         deeds.put(Fault.POD_UNREADY, () -> withPod(p -> world.workload.setReady(p, !p.isReady())));
-        deeds.put(Fault.KEY_STRIPPED, () -> withPod(p -> strip(p, 1)));
-        deeds.put(Fault.KEYS_STRIPPED, () -> withPod(p -> strip(p, 0.6)));
+        deeds.put(Fault.KEY_STRIPPED, () -> withPod(p -> strip(p, List.of(world.draw.one(keys())))));
+        deeds.put(Fault.KEYS_STRIPPED, () -> withPod(p -> strip(p, keys().stream().filter(k -> world.draw.chance(0.6)).toList())));
         deeds.put(Fault.KEY_FORGED, () -> withPod(this::forge));
         deeds.put(Fault.FOREIGN_TRUE, () -> withPod(this::writeTrue));
-        deeds.put(Fault.SHARED_LABEL, () -> world.server.editPod(Workload.OTHERS + world.draw.between(0L, 1L),
-                Map.of(world.mix.leadershipLabel, Boolean.toString(world.draw.chance(0.5))), Map.of()));
+        deeds.put(Fault.SHARED_LABEL, this::labelOthers);
+    }
+
+    private void happenToTheLease() {
         deeds.put(Fault.LEASE_DELETED, () -> world.server.deleteLease());
         deeds.put(Fault.LEASE_EMPTIED, () -> editSpec("holderIdentity", world.draw.chance(0.5) ? "" : null));
         deeds.put(Fault.LEASE_STRANGER, () -> editSpec("holderIdentity", "stranger"));
@@ -51,8 +64,6 @@ final class Chaos {
         deeds.put(Fault.LEASE_CLAIM_REMOVED, () -> editClaim(null));
         deeds.put(Fault.LEASE_CLAIM_FORGED, this::forgeClaim);
         deeds.put(Fault.LEASE_TOUCHED, () -> world.server.editLease(Map.of(), Map.of("note", "touched " + world.now())));
-        present = deeds.keySet().stream().filter(world.mix::isOn).toList();
-        afterWrites = world.draw.chance(0.5) ? world.draw.between(0.0, 0.3) : 0;
     }
 
     void start() {
@@ -130,35 +141,29 @@ final class Chaos {
 
     // --- What it does ------------------------------------------------------------------------------------------------
 
-    private void crash() {
-        withProcess(SimulatedProcess::kill);
+    private void killForGood(SimulatedProcess process) {
+        process.pod().bury();
+        process.kill();
     }
 
-    private void freeze() {
-        withProcess(p -> {
-            long end = world.disturbUntil(world.now() + span(Simulation.MS, 3 * lease()));
-            p.freeze();
-            world.at(end, p::thaw);
-        });
+    private void freeze(SimulatedProcess process) {
+        long end = world.disturbUntil(world.now() + span(Simulation.MS, 3 * lease()));
+        process.freeze();
+        world.at(end, process::thaw);
     }
 
-    private void silence() {
-        withProcess(p -> {
-            if (world.draw.chance(0.7)) {
-                p.silenceWatches();
-            } else {
-                p.silenceGroupWatch(span(Simulation.MS, 3 * lease()));
-            }
-        });
+    private void silence(SimulatedProcess process) {
+        if (world.draw.chance(0.7)) {
+            process.silenceWatches();
+        } else {
+            process.silenceGroupWatch(span(Simulation.MS, 3 * lease()));
+        }
     }
 
-    private void partition() {
-        withProcess(p -> {
-            long end = world.disturbUntil(world.now() + span(10 * Simulation.MS, 2 * lease()));
-            world.log("chaos", p + " is cut off");
-            p.cutOff(true);
-            world.at(end, () -> p.cutOff(false));
-        });
+    private void cutOff(SimulatedProcess process) {
+        long end = world.disturbUntil(world.now() + span(10 * Simulation.MS, 2 * lease()));
+        process.cutOff(true);
+        world.at(end, () -> process.cutOff(false));
     }
 
     private void outage() {
@@ -166,31 +171,40 @@ final class Chaos {
         world.workload.processes().forEach(SimulatedProcess::loseWatches);
     }
 
-    private void strip(SimulatedPod pod, double probability) {
-        List<String> keys = List.of(world.mix.leadershipLabel, SimulatedServer.participationKey(), SimulatedServer.epochKey());
+    private void refusePatches(SimulatedPod pod) {
+        world.server.refusePatches(pod.name(), world.disturbUntil(world.now() + span(100 * Simulation.MS, 3 * lease())));
+    }
+
+    private List<String> keys() {
+        return List.of(world.mix.leadershipLabel, SimulatedServer.PARTICIPATION, SimulatedServer.EPOCH);
+    }
+
+    /** Removes these keys; under a shared label not both by which one could know that the pod is of this election. */
+    private void strip(SimulatedPod pod, List<String> chosen) {
         Map<String, Object> labels = new HashMap<>();
         Map<String, Object> annotations = new HashMap<>();
-        List<String> chosen = probability == 1 ? List.of(world.draw.one(keys))
-                : keys.stream().filter(k -> world.draw.chance(probability)).toList();
-        Pod stored = world.server.pod(pod.name());
         for (String key : chosen) {
-            boolean last = world.mix.isOn(Fault.SHARED_LABEL)
-                    && (key.equals(SimulatedServer.epochKey()) ? stored.participation() == null || labels.containsKey(SimulatedServer.participationKey())
-                            : key.equals(SimulatedServer.participationKey()) && stored.epoch() == null);
-            if (last) {
-                continue; // nobody could know any more that the pod is of this election
-            }
-            (key.equals(SimulatedServer.epochKey()) ? annotations : labels).put(key, null);
+            (key.equals(SimulatedServer.EPOCH) ? annotations : labels).put(key, null);
         }
-        world.server.editPod(pod.name(), labels, annotations);
+        Pod stored = world.server.pod(pod.name());
+        boolean loses = stored.participation() == null || labels.containsKey(SimulatedServer.PARTICIPATION);
+        boolean losesEpoch = stored.epoch() == null || annotations.containsKey(SimulatedServer.EPOCH);
+        if (!world.mix.isOn(Fault.SHARED_LABEL) || !loses || !losesEpoch) {
+            world.server.editPod(pod.name(), labels, annotations);
+        }
+    }
+
+    private void labelOthers() {
+        Object value = Boolean.toString(world.draw.chance(0.5));
+        world.server.editPod(Workload.OTHERS + world.draw.between(0L, 1L), Map.of(world.mix.leadershipLabel, value), Map.of());
     }
 
     private void forge(SimulatedPod pod) {
         Draw draw = world.draw;
         switch ((int) draw.between(0L, 2L)) {
             case 0 -> world.server.editPod(pod.name(), Map.of(world.mix.leadershipLabel, draw.one(List.of("false", "", "True"))), Map.of());
-            case 1 -> world.server.editPod(pod.name(), Map.of(SimulatedServer.participationKey(), "no"), Map.of());
-            default -> world.server.editPod(pod.name(), Map.of(), Map.of(SimulatedServer.epochKey(), someEpoch()));
+            case 1 -> world.server.editPod(pod.name(), Map.of(SimulatedServer.PARTICIPATION, "no"), Map.of());
+            default -> world.server.editPod(pod.name(), Map.of(), Map.of(SimulatedServer.EPOCH, someEpoch()));
         }
     }
 
@@ -211,7 +225,7 @@ final class Chaos {
     }
 
     private void editClaim(String claim) {
-        world.server.editLease(Map.of(), Collections.singletonMap(SimulatedServer.claimKey(), claim));
+        world.server.editLease(Map.of(), Collections.singletonMap(SimulatedServer.CLAIM, claim));
     }
 
     private String someTime() {
@@ -234,7 +248,7 @@ final class Chaos {
             case 2 -> editClaim(new Claim(lease.holder(), "00000000-0000-4000-8000-000000000000", acquired, renewed).toString());
             default -> world.server.editLease(Map.of("holderIdentity", pod.name(),
                             "acquireTime", SimulatedServer.micros(acquired), "renewTime", SimulatedServer.micros(renewed)),
-                    Map.of(SimulatedServer.claimKey(), new Claim(pod.name(), pod.uid(), acquired, renewed).toString()));
+                    Map.of(SimulatedServer.CLAIM, new Claim(pod.name(), pod.uid(), acquired, renewed).toString()));
         }
     }
 }

@@ -50,6 +50,12 @@ final class Coverage {
         deeds[deed.ordinal()]++;
     }
 
+    void countIf(boolean happened, Deed deed) {
+        if (happened) {
+            count(deed);
+        }
+    }
+
     void count(Fault fault) {
         faults[fault.ordinal()]++;
     }

@@ -20,6 +20,8 @@ enum Fault {
     // Processes and their clocks.
     /** SIGKILL; the container is started again in the same pod. */
     CRASH,
+    /** SIGKILL for good: the pod stays, perhaps Ready, but nobody is at home. */
+    SIDECAR_DEAD,
     /** SIGSTOP, later SIGCONT. */
     FREEZE,
     /** SIGTERM to a container whose pod stays. */
@@ -58,6 +60,8 @@ enum Fault {
     POD_FINISHED,
     /** Pods become not Ready and Ready again. */
     POD_UNREADY,
+    /** At the end everybody is told to go, and nobody starts again. */
+    WIND_DOWN,
     /** The pod template already has some of the keys. */
     TEMPLATE_KEYS,
     /** Somebody removes one of our keys. */

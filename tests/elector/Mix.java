@@ -13,6 +13,8 @@ final class Mix {
     /** lease-duration, renew-deadline and retry-period in milliseconds. */
     private static final List<long[]> TIMINGS = List.of(new long[] {3000, 2000, 500}, new long[] {3000, 2000, 500},
             new long[] {15000, 10000, 2000}, new long[] {2000, 1000, 300}, new long[] {6000, 4000, 1000});
+    /** What is no fault, but everyday life. */
+    private static final List<Fault> PLANNED = List.of(Fault.POD_DELETED, Fault.SIGTERM, Fault.POD_UNREADY, Fault.WIND_DOWN);
     static final String ELECTION = "web";
     static final String NAMESPACE = "default";
 
@@ -40,6 +42,9 @@ final class Mix {
             if (only.isEmpty() ? draw.chance(own) : only.contains(fault)) {
                 frequency.put(fault, draw.between(0.02, 0.5));
             }
+        }
+        if (frequency.isEmpty()) {
+            frequency.put(draw.one(PLANNED), draw.between(0.1, 0.5)); // then every hand-over can be checked to the letter
         }
         replicas = draw.chance(0.05) ? 1 : (int) draw.between(2L, 5L);
         stateful = draw.chance(0.5);

@@ -15,6 +15,7 @@ final class SimulatedPod {
     private boolean finished;
     private boolean ready;
     private boolean appExited;
+    private boolean buried;
 
     SimulatedPod(String name, String uid, Config config, int place) {
         this.name = name;
@@ -97,6 +98,15 @@ final class SimulatedPod {
 
     void appExits() {
         appExited = true;
+    }
+
+    /** Its sidecar never starts again. */
+    void bury() {
+        buried = true;
+    }
+
+    boolean isBuried() {
+        return buried;
     }
 
     /** Whether it is there, and neither deleted nor finished. */

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.Set;
 
-/** One sidecar process of a {@link Simulation}: a real {@link Elector} with its clocks, its queue of events, its workers and its watches. */
+/** One sidecar process of a {@link Simulation}: a real {@link Elector} with clocks, a queue of events, workers and watches. */
 final class SimulatedProcess {
 
     private static final int RATE_ONE = 1024;
@@ -44,7 +44,9 @@ final class SimulatedProcess {
     private int requests;
     private Effect.Request asked;
     private Effect.Request askedBeforeTrue;
-    private final Set<String> epochs = new HashSet<>();
+    private Effect.Request patched;
+    private Effect.Request patchedBeforeTrue;
+    private final Set<String> wins = new HashSet<>();
 
     SimulatedProcess(Simulation world, SimulatedPod pod, Config config, int number) {
         this.world = world;
@@ -115,9 +117,19 @@ final class SimulatedProcess {
         return ended;
     }
 
-    /** Versions of the Lease by which this process won it. */
-    Set<String> epochs() {
-        return epochs;
+    /** Versions of the Lease by which this process won it: its epochs. */
+    Set<String> wins() {
+        return wins;
+    }
+
+    void noteWin(String version) {
+        wins.add(version);
+    }
+
+    /** Whether it can lead: it runs, was not told to go, and its pod is there and alive. */
+    boolean isCandidate() {
+        Pod stored = world.server.pod(pod.name());
+        return alive && !told && stored != null && stored.uid().equals(pod.uid()) && stored.isAlive();
     }
 
     /** Number of requests that it wanted to send so far. */
@@ -125,12 +137,17 @@ final class SimulatedProcess {
         return requests;
     }
 
-    /** Notes the order of requests. */
-    void noteAsked(Effect.Request request) {
+    /** One of its patches has changed a pod. */
+    void notePatched(Effect.Request request) {
         if (request instanceof Effect.PatchPod patch && "true".equals(patch.leadership())) {
-            askedBeforeTrue = asked;
+            patchedBeforeTrue = patched;
         }
-        asked = request;
+        patched = request;
+    }
+
+    /** The patch that changed a pod before the latest that labelled the own pod; null if there was none. */
+    Effect.Request patchedBeforeTrue() {
+        return patchedBeforeTrue;
     }
 
     /** The request before the latest that would label the own pod; null if there was none. */
@@ -140,6 +157,11 @@ final class SimulatedProcess {
 
     boolean watchesAreLive() {
         return leaseWatch.isLive() && groupWatch.isLive();
+    }
+
+    /** Whether it cannot watch. */
+    boolean isPolling() {
+        return leaseWatch.isPolling();
     }
 
     /** The given time on the own monotonic clock, from a span of true time. */
@@ -193,8 +215,8 @@ final class SimulatedProcess {
 
     private void handle(Event event) {
         world.coverage.step();
-        hasReadPod |= event instanceof Event.Replied replied && replied.request() instanceof Effect.GetPod get && get.name().equals(pod.name())
-                && replied.reply() instanceof Reply.PodIs;
+        hasReadPod |= event instanceof Event.Replied replied && replied.reply() instanceof Reply.PodIs
+                && replied.request() instanceof Effect.GetPod get && get.name().equals(pod.name());
         if (world.isLogging() && !(event instanceof Event.Tick)) {
             world.log(name, "< " + Simulation.show(event));
         }
@@ -213,7 +235,7 @@ final class SimulatedProcess {
     private void guardAgainstLoops(Event event) {
         if (event instanceof Event.Tick && clock() == lastTick) {
             ticksInPlace++;
-            world.invariants.require(ticksInPlace < LOOP, "no loops", name + " asks to be woken at once, over and over");
+            Invariants.require(ticksInPlace < LOOP, "no loops", () -> name + " asks to be woken at once, over and over");
         } else {
             ticksInPlace = 0;
         }
@@ -269,13 +291,20 @@ final class SimulatedProcess {
     private void hand(Effect.Request request) {
         requests++;
         guardAgainstStorms();
-        world.invariants.asked(this, request);
+        noteAsked(request);
         long pause = world.draw.spread(Simulation.MS / 100, Simulation.MS / 5);
         if (world.hit(Fault.STARVED, 0.2)) {
             pause = world.disturb(world.draw.spread(Simulation.MS, 2 * world.mix.lease()));
         }
         boolean checked = pause > Simulation.MS && world.draw.chance(0.3) && !isLate(request);
         world.at(world.now() + pause, () -> send(request, checked));
+    }
+
+    private void noteAsked(Effect.Request request) {
+        if (request instanceof Effect.PatchPod patch && "true".equals(patch.leadership())) {
+            askedBeforeTrue = asked;
+        }
+        asked = request;
     }
 
     private void guardAgainstStorms() {
@@ -285,7 +314,8 @@ final class SimulatedProcess {
         long period = clock() / config.retryPeriod().toNanos();
         requestsInPeriod = period == lastPeriod ? requestsInPeriod + 1 : 1;
         lastPeriod = period;
-        world.invariants.require(requestsInPeriod <= STORM, "no storms", name + " sends more than " + STORM + " requests in a retry-period");
+        Invariants.require(requestsInPeriod <= STORM, "no storms",
+                () -> name + " sends more than " + STORM + " requests in a retry-period");
     }
 
     private void send(Effect.Request request, boolean checked) {
@@ -362,7 +392,7 @@ final class SimulatedProcess {
         while (alive && !frozen && !inbox.isEmpty()) {
             Event event = inbox.poll();
             boolean lost = event instanceof Event.Replied && world.draw.chance(0.2);
-            handle(lost ? new Event.Replied(((Event.Replied) event).request(), new Reply.Failed("timeout", 0)) : event);
+            handle(lost && event instanceof Event.Replied late ? new Event.Replied(late.request(), new Reply.Failed("timeout", 0)) : event);
         }
     }
 

@@ -8,6 +8,10 @@ import java.util.TreeMap;
 /** The API server of a {@link Simulation}: a {@link Store}, what the electors ask of it, and what others do to its objects. */
 final class SimulatedServer {
 
+    /** Keys, as {@link Config} derives them from the election's name: the claim on the Lease, epoch and participation of a pod. */
+    static final String CLAIM = Mix.ELECTION + "/holder";
+    static final String EPOCH = Mix.ELECTION + "/epoch";
+    static final String PARTICIPATION = Mix.ELECTION + "/participant";
     private static final Store.Selection LEASE = Store.Selection.all(Resource.LEASES, Mix.NAMESPACE).named(Mix.ELECTION);
 
     private final Simulation world;
@@ -23,6 +27,21 @@ final class SimulatedServer {
     /** Who has a request executed at the moment; neither is set if it is somebody who has nothing to do with the election. */
     record Sender(SimulatedProcess process, Effect.Request request, ClientGoProgram program) {
         static final Sender FOREIGN = new Sender(null, null, null);
+
+        /** A sidecar or a client-go program. */
+        boolean isParticipant() {
+            return process != null || program != null;
+        }
+
+        /** Whether a held Lease is that of the sender, who is a participant: of its pod or by its identity. */
+        boolean holds(Lease lease) {
+            return process == null ? lease.holder().equals(program.identity())
+                    : lease.claim() != null && lease.claim().uid().equals(process.pod().uid());
+        }
+
+        String who() {
+            return process != null ? process.toString() : program != null ? "client-go" : "somebody";
+        }
     }
 
     SimulatedServer(Simulation world, long seed) {
@@ -225,19 +244,6 @@ final class SimulatedServer {
                 : store.replace(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, body);
         sender = Sender.FOREIGN;
         return !(result instanceof Store.Failed);
-    }
-
-    /** The key of the claim on the Lease, of the epoch on a pod, of the participation label. */
-    static String claimKey() {
-        return Mix.ELECTION + "/holder";
-    }
-
-    static String epochKey() {
-        return Mix.ELECTION + "/epoch";
-    }
-
-    static String participationKey() {
-        return Mix.ELECTION + "/participant";
     }
 
     /** The time as the Lease records it. */

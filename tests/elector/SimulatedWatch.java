@@ -4,7 +4,12 @@
  */
 final class SimulatedWatch {
 
-    private enum State { LISTING, LIVE, SILENT }
+    private enum State {
+        /** A list is wanted or under way; a list that gets lost is noticed and tried again, other than what a watch delivers. */
+        LISTING,
+        LIVE,
+        SILENT
+    }
 
     private final Simulation world;
     private final SimulatedProcess process;
@@ -13,6 +18,8 @@ final class SimulatedWatch {
     private State state = State.LISTING;
     /** Grows when what is on its way is lost. */
     private int connection;
+    /** Whether what happens after the list is on its way, too. */
+    private boolean follows;
     private long deliveredUntil;
 
     SimulatedWatch(Simulation world, SimulatedProcess process, boolean ofLease, boolean polling) {
@@ -36,13 +43,17 @@ final class SimulatedWatch {
         return state == State.LIVE;
     }
 
+    boolean isPolling() {
+        return polling;
+    }
+
     boolean isSilent() {
         return state == State.SILENT;
     }
 
     /** The API server has news. */
     void push(Event event, boolean aboutLease) {
-        if (state == State.LIVE && aboutLease == ofLease) {
+        if (follows && state != State.SILENT && aboutLease == ofLease) {
             deliver(event, lag());
         }
     }
@@ -69,6 +80,7 @@ final class SimulatedWatch {
     void breakOff() {
         if (!polling && process.isAlive()) {
             connection++;
+            follows = false;
             state = State.LISTING;
             listAfter(world.draw.spread(Simulation.MS, world.mix.retry()));
         }
@@ -101,7 +113,9 @@ final class SimulatedWatch {
         if (polling) {
             listAfter(world.draw.between(world.mix.retry(), world.mix.retry() * 6 / 5));
         } else {
-            state = State.LIVE;
+            follows = true;
+            int now = connection;
+            world.at(deliveredUntil, () -> state = now == connection ? State.LIVE : state);
             world.disturb(deliveredUntil - world.now());
         }
     }

@@ -2,6 +2,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -44,7 +45,7 @@ final class Simulation {
     private long disturbedUntil;
     private long outUntil;
     private boolean quiet;
-    private final List<ClientGoProgram> programs = new ArrayList<>();
+    private ClientGoProgram program;
 
     private Simulation(long seed, Set<Fault> only, List<String> log) {
         this.log = log;
@@ -70,6 +71,8 @@ final class Simulation {
             simulation.play();
         } catch (Violation violation) {
             return violation;
+        } catch (RuntimeException thrown) {
+            return new Violation("no exceptions", thrown + " at " + Stream.of(thrown.getStackTrace()).limit(4).toList());
         }
         simulation.coverage.endOfSchedule();
         if (total != null) {
@@ -92,12 +95,11 @@ final class Simulation {
         workload.start();
         chaos.start();
         if (mix.isOn(Fault.CLIENT_GO)) {
-            ClientGoProgram program = new ClientGoProgram(this, draw.one(List.of("go-0", "host_6f1c", "web-0")));
-            programs.add(program);
-            at(draw.spread(MS, 3 * mix.lease()), program::start);
+            startClientGo();
         }
         playUntil(draw.between(2 * mix.lease(), 6 * mix.lease()));
-        if (draw.chance(0.15)) {
+        if (mix.isOn(Fault.WIND_DOWN)) {
+            coverage.count(Fault.WIND_DOWN);
             workload.windDown();
             playUntil(now + draw.spread(MS, 2 * mix.lease()));
         }
@@ -107,6 +109,12 @@ final class Simulation {
         invariants.settled(quietSince);
         playUntil(now + STILL);
         invariants.still(STILL);
+    }
+
+    /** Its identity is the name of a pod, even of one of the group, or anything else. */
+    private void startClientGo() {
+        program = new ClientGoProgram(this, draw.one(List.of("go-0", "host_6f1c", mix.stateful ? "web-0" : "web-a0")));
+        at(draw.spread(MS, 3 * mix.lease()), program::start);
     }
 
     private void playUntil(long end) {
@@ -124,7 +132,9 @@ final class Simulation {
         quiet = true;
         outUntil = 0;
         server.acceptPatches();
-        programs.forEach(p -> p.end(draw.chance(0.5)));
+        if (program != null) {
+            program.end(draw.chance(0.5));
+        }
         for (Runnable arrival : underWay) {
             at(now + draw.between(0, SECOND / 10), arrival);
         }
@@ -178,7 +188,8 @@ final class Simulation {
 
     /** Whether no fault has been felt since that time. */
     boolean isCalmSince(long time) {
-        return disturbedUntil < time && !mix.isOn(Fault.CLIENT_GO) && workload.processes().stream().allMatch(SimulatedProcess::watchesAreLive);
+        return disturbedUntil < time && !mix.isOn(Fault.CLIENT_GO)
+                && workload.processes().stream().allMatch(SimulatedProcess::watchesAreLive);
     }
 
     void outage(long until) {
@@ -203,7 +214,7 @@ final class Simulation {
     /** One line of the event log; callers that build a text ask {@link #isLogging} first. */
     void log(Object who, String what) {
         if (log != null) {
-            log.add(String.format("%11.6f  %-10s %s", now / 1e9, who, what));
+            log.add(String.format(Locale.ROOT, "%11.6f  %-10s %s", now / 1e9, who, what));
         }
     }
 
@@ -250,8 +261,10 @@ final class Simulation {
     }
 
     private static String show(Pod pod) {
-        return pod.name() + ":" + pod.uid().substring(0, 4) + " v" + pod.version() + "[" + pod.leadership() + "/" + pod.participation() + "/"
-                + pod.epoch() + (pod.ready() ? " ready" : "") + (pod.terminating() ? " terminating" : "") + (pod.finished() ? " finished" : "") + "]";
+        return pod.name() + ":" + pod.uid().substring(0, 4) + " v" + pod.version() + "["
+                + pod.leadership() + "/" + pod.participation() + "/"
+                + pod.epoch() + (pod.ready() ? " ready" : "") + (pod.terminating() ? " terminating" : "")
+                + (pod.finished() ? " finished" : "") + "]";
     }
 
     private static List<String> show(List<Pod> pods) {

@@ -20,7 +20,8 @@ import org.junit.jupiter.api.Test;
  * Plays many schedules of real electors against a model of the API server; see {@link Simulation}.
  *
  * <p>{@code SIMULATION_SEED=123 ./jbang all-tests SimulationTest} plays one schedule and prints its event log, {@code
- * SIMULATION_SCHEDULES=1000000} plays that many. The system properties {@code simulation.seed} and {@code simulation.schedules} do the same.
+ * SIMULATION_SCHEDULES=1000000} plays that many. The system properties {@code simulation.seed} and {@code simulation.schedules} do
+ * the same.
  */
 class SimulationTest {
 

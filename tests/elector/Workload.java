@@ -76,15 +76,15 @@ final class Workload {
             labels.put(world.mix.leadershipLabel, draw.one(List.of("false", "", "maybe")));
         }
         if (draw.chance(0.6)) {
-            labels.put(SimulatedServer.participationKey(), draw.one(List.of("true", "false")));
+            labels.put(SimulatedServer.PARTICIPATION, draw.one(List.of("true", "false")));
         }
         if (draw.chance(0.6)) {
-            annotations.put(SimulatedServer.epochKey(), draw.one(List.of("0", "17", "")));
+            annotations.put(SimulatedServer.EPOCH, draw.one(List.of("0", "17", "")));
         }
     }
 
     private void startContainer(SimulatedPod pod) {
-        boolean over = windingDown || pod.isRemoved() || pod.isFinished() || pod.hasAppExited();
+        boolean over = windingDown || pod.isRemoved() || pod.isFinished() || pod.hasAppExited() || pod.isBuried();
         if (over || pod.process() != null) {
             return;
         }

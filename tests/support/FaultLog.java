@@ -44,10 +44,6 @@ final class FaultLog {
             return counts.values().stream().mapToInt(phases -> phases.getOrDefault(phase, 0)).sum();
         }
 
-        int of(String kind) {
-            return counts.getOrDefault(kind, Map.of()).values().stream().mapToInt(Integer::intValue).sum();
-        }
-
         /** The same counts without these kinds. */
         Tally without(Set<String> kinds) {
             Tally rest = new Tally();
@@ -83,6 +79,8 @@ final class FaultLog {
     private final long origin = System.nanoTime();
     private final List<Exchange> exchanges = new ArrayList<>();
     private final Map<String, List<Long>> attempts = new HashMap<>();
+    private final Map<String, Long> forbiddenUntil = new HashMap<>();
+    private final List<String> disobedience = new ArrayList<>();
     private final Tally tally = new Tally();
     private long since = origin;
     private int underWay;
@@ -90,9 +88,22 @@ final class FaultLog {
 
     // --- Told by the proxies -------------------------------------------------------------------------------------------
 
-    /** A client is about to send a request, which may find nobody to connect to. */
-    synchronized void attempted(String client) {
-        attempts.computeIfAbsent(client, c -> new ArrayList<>()).add(System.nanoTime());
+    /** A client sends a request, or tries to: it may find nobody to connect to. */
+    synchronized void sent(ProxiedRequest request) {
+        attempts.computeIfAbsent(request.client(), c -> new ArrayList<>()).add(request.at());
+        long early = forbiddenUntil.getOrDefault(place(request), request.at()) - request.at();
+        if (early > 0) {
+            disobedience.add("%s, %d ms before Retry-After allows it".formatted(request, early / 1_000_000));
+        }
+    }
+
+    /** A client got an answer that says {@code Retry-After}. */
+    synchronized void toldToWait(ProxiedRequest request, int seconds) {
+        forbiddenUntil.put(place(request), System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds));
+    }
+
+    private static String place(ProxiedRequest request) {
+        return request.client() + " " + request.object();
     }
 
     /** A fault hits a live request; it lasts until {@link #faultEnds}. */
@@ -155,22 +166,9 @@ final class FaultLog {
         return exchanges.stream().sorted(Comparator.comparing(exchange -> exchange.request().at()));
     }
 
-    /** Requests to an object that a {@code Retry-After} had forbidden at that time, in words; none if all is well. */
+    /** Requests of clients in this JVM to an object that a {@code Retry-After} had forbidden; none if all is well. */
     synchronized List<String> disobedience() {
-        List<String> found = new ArrayList<>();
-        for (Exchange refused : exchanges) {
-            if (refused.fault() instanceof HttpFault.Refuse refuse && refuse.retryAfterSeconds() > 0) {
-                exchanges.stream().map(Exchange::request).filter(later -> isForbidden(later, refused, refuse.retryAfterSeconds()))
-                        .forEach(later -> found.add("%s, %d ms after %s to %s".formatted(later,
-                                (later.at() - refused.answeredAt()) / 1_000_000, refuse, refused.request())));
-            }
-        }
-        return found;
-    }
-
-    private static boolean isForbidden(ProxiedRequest later, Exchange refused, int seconds) {
-        return later.client().equals(refused.request().client()) && later.object().equals(refused.request().object())
-                && later.at() > refused.answeredAt() && later.at() < refused.answeredAt() + TimeUnit.SECONDS.toNanos(seconds);
+        return List.copyOf(disobedience);
     }
 
     /** The most requests that one client sent within a second. */

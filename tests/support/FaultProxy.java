@@ -9,7 +9,6 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -115,15 +114,22 @@ final class FaultProxy implements AutoCloseable {
                 """.formatted(url()));
     }
 
+    /** Sees requests as the sidecar sends them and answers as it gets them, whatever happens in between. */
     private Response observe(Interceptor.Chain chain) throws IOException {
-        log.attempted(client);
         String caller = Thread.currentThread().getName();
-        Request request = chain.request().newBuilder().header(ProxiedRequest.CALLER, caller.isEmpty() ? "worker" : caller).build();
+        Request named = chain.request().newBuilder().header(ProxiedRequest.CALLER, caller.isEmpty() ? "worker" : caller).build();
+        ProxiedRequest request = recognise(named, caller);
+        log.sent(request);
         try {
-            return chain.proceed(request);
+            Response response = chain.proceed(named);
+            String retryAfter = response.header("Retry-After");
+            if (retryAfter != null) {
+                log.toldToWait(request, Integer.parseInt(retryAfter));
+            }
+            return response;
         } catch (ConnectException nobody) {
             if (refusing) {
-                log.hit("refused", recognise(request, caller).phase());
+                log.hit("refused", request.phase());
             }
             throw nobody;
         }

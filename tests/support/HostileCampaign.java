@@ -185,7 +185,7 @@ final class HostileCampaign {
                 }
             }
             case CRASHED_SUCCESSOR -> crashSuccessor(group, leader, plan, draw);
-            case REPLACED_POD -> byHand(() -> group.replacePod(leader));
+            case REPLACED_POD -> replace(group, leader);
             case STRIPPED_POD -> byHand(() -> strip(group, draw.one(group.pods()), draw));
             case LEASE_RELEASED_BY_HAND -> byHand(() -> group.group().editLease(spec -> spec.setHolderIdentity("")));
             case LEASE_DELETED -> byHand(group.group()::deleteLease);
@@ -202,6 +202,11 @@ final class HostileCampaign {
                 pass(time);
             }
         }
+    }
+
+    private void replace(HostileGroup group, String pod) {
+        awaitOrGiveUp(group.sidecar(pod)::isRegistered, EXIT);
+        byHand(() -> group.replacePod(pod));
     }
 
     /** The next leader's promotion is on its way for longer than its lease, while it crashes and a third one leads. */

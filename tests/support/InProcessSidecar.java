@@ -1,6 +1,6 @@
 import io.kubernetes.client.openapi.ApiClient;
 import java.time.Duration;
-import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -23,7 +23,6 @@ final class InProcessSidecar {
 
     private final Sidecar sidecar;
     private final CompletableFuture<Integer> end = new CompletableFuture<>();
-    private volatile long endedAt;
 
     private InProcessSidecar(Config config, ApiClient client) {
         Kubernetes kubernetes = new Kubernetes(config, client);
@@ -39,11 +38,8 @@ final class InProcessSidecar {
 
     private void run() {
         try {
-            int code = sidecar.run();
-            endedAt = System.nanoTime();
-            end.complete(code);
+            end.complete(sidecar.run());
         } catch (Throwable broken) {
-            endedAt = System.nanoTime();
             end.completeExceptionally(broken);
         }
     }
@@ -57,20 +53,24 @@ final class InProcessSidecar {
         return end.isDone();
     }
 
-    /** When it ended, by {@link System#nanoTime}; it must have. */
-    long endedAt() {
-        return endedAt;
-    }
-
     /** Its exit code, what broke it, or that it runs. */
     String fate() {
-        return end.isCompletedExceptionally() ? "broke: " + Arrays.toString(end.exceptionNow().getStackTrace()).substring(0, 300)
-                + end.exceptionNow() : end.isDone() ? "exit code " + end.resultNow() : "runs";
+        return switch (end.state()) {
+            case RUNNING -> "runs";
+            case SUCCESS -> "exit code " + end.resultNow();
+            case FAILED, CANCELLED -> "broke: " + end.exceptionNow() + " at " + List.of(end.exceptionNow().getStackTrace());
+        };
     }
 
     /** Whether its probe would have it killed. */
     boolean isStuck() {
         return sidecar.isStuck();
+    }
+
+    /** Whether it has read its own pod, with all keys. */
+    boolean isRegistered() {
+        Status status = sidecar.status();
+        return status != null && status.registered();
     }
 
     /** Whether it tells its application that it leads. */

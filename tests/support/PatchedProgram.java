@@ -41,7 +41,7 @@ final class PatchedProgram {
     /** One change: {@code text} must occur exactly once. */
     record Edit(String text, String replacement) {}
 
-    /** Applies the changes one after the other and compiles; throws AssertionError if one does not apply or the outcome does not compile. */
+    /** Applies the changes one after the other and compiles; AssertionError if one does not apply or the outcome does not compile. */
     static PatchedProgram with(List<Edit> edits) {
         String source = source();
         for (Edit edit : edits) {

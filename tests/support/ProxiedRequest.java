@@ -12,7 +12,7 @@ import java.util.Map;
  * @param phase what it is for
  * @param object what a {@code Retry-After} is about: the Lease, the group, a pod by its name, or one of the two watches with its lists
  * @param acquireTime that the Lease in its body carries, null without one: it names a win
- * @param at when it arrived, by {@link System#nanoTime}
+ * @param at when it arrived, or was sent where a client tells of it, by {@link System#nanoTime}
  */
 record ProxiedRequest(String client, String pod, String method, String target, String body, RequestPhase phase, String object,
         String acquireTime, long at) {

@@ -1,3 +1,4 @@
+import java.time.Instant;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
@@ -41,19 +42,22 @@ final class RollingNode implements AutoCloseable {
             if (first == null) {
                 first = name;
             }
-            inBackground(() -> begin(name, uid));
+            Instant created = Instant.parse(Json.text(pod, "metadata", "creationTimestamp"));
+            inBackground(() -> begin(name, uid, created));
         } else if (type.equals("MODIFIED") && Json.text(pod, "metadata", "deletionTimestamp") != null && ending.add(uid)) {
             inBackground(() -> end(name, uid));
         }
     }
 
-    private void begin(String name, String uid) {
+    /** No pod is Ready within the second of its creation, as on any node: which of two is newer is recorded in whole seconds. */
+    private void begin(String name, String uid, Instant created) {
         if (!name.equals(first)) {
             group.group().await("the first pod leads", Group.SOON, () -> group.group().labels().containsValue("true")
                     || group.witness().movesSince(0).size() > 0);
         }
         sidecars.put(uid, group.start(name));
         group.group().await(name + " has its labels", Group.SOON, () -> !"none".equals(group.group().labels().getOrDefault(name, "none")));
+        group.group().await("the second after " + name + " was made", Group.SOON, () -> Instant.now().isAfter(created.plusSeconds(1)));
         group.setReady(name, true);
     }
 

@@ -29,8 +29,8 @@ final class StoreCodec {
     }
 
     private static boolean isReady(Map<String, Object> tree) {
-        return Json.at(tree, "status", "conditions") instanceof List<?> conditions
-                && conditions.stream().anyMatch(c -> c instanceof Map<?, ?> m && "Ready".equals(m.get("type")) && "True".equals(m.get("status")));
+        return Json.at(tree, "status", "conditions") instanceof List<?> conditions && conditions.stream()
+                .anyMatch(c -> c instanceof Map<?, ?> map && "Ready".equals(map.get("type")) && "True".equals(map.get("status")));
     }
 
     private static boolean isFinished(Map<String, Object> tree) {

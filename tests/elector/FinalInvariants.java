@@ -1,0 +1,134 @@
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/** How it ends: with one leader (I4), with the right labels (I6), without a label that nobody takes away (I2), and then in peace. */
+final class FinalInvariants {
+
+    private final Simulation world;
+    private final LabelInvariants labels;
+    private final LeaseInvariants leases;
+    /** The latest process of a pod, by the pod's uid. */
+    private final Map<String, SimulatedProcess> latest = new HashMap<>();
+    private final Map<SimulatedProcess, Integer> requests = new HashMap<>();
+    private SimulatedProcess leader;
+    private long movedAt;
+    private int podWrites;
+
+    FinalInvariants(Simulation world, LabelInvariants labels, LeaseInvariants leases) {
+        this.world = world;
+        this.labels = labels;
+        this.leases = leases;
+    }
+
+    void started(SimulatedProcess process) {
+        latest.put(process.pod().uid(), process);
+    }
+
+    /** A sidecar has written to a pod. */
+    void podWritten() {
+        podWrites++;
+    }
+
+    /** The leadership label of a pod has come or gone. */
+    void labelMoved() {
+        movedAt = world.now();
+    }
+
+    /** Long enough after the last fault. */
+    void settled(long quietSince) {
+        List<SimulatedProcess> running = world.workload.processes();
+        for (SimulatedProcess process : running) {
+            Pod pod = world.server.pod(process.pod().name());
+            Invariants.require(pod != null && pod.uid().equals(process.pod().uid()) && !pod.finished(), "exit",
+                    () -> process + " runs on, but its pod is gone or has finished");
+            requests.put(process, process.requests());
+        }
+        List<SimulatedProcess> candidates = running.stream().filter(SimulatedProcess::isCandidate).toList();
+        if (candidates.isEmpty()) {
+            world.coverage.count(Coverage.Deed.NOBODY_LEFT);
+            nothingLeftBehind();
+        } else {
+            world.coverage.count(Coverage.Deed.SETTLED);
+            world.coverage.settledAfter((movedAt - quietSince) * 1000 / world.mix.longestLease());
+            oneLeads(candidates);
+            allLabelsAreRight();
+        }
+        podWrites = 0;
+    }
+
+    /** I2, second half, where nobody runs who could take a label away: who ended by itself has left none, its own or one that it found. */
+    private void nothingLeftBehind() {
+        for (String name : labels.labelled()) {
+            String uid = world.server.pod(name).uid();
+            SimulatedProcess last = latest.get(uid);
+            LabelInvariants.Labelling labelling = labels.latest(uid);
+            boolean knew = last != null && labelling != null && (labelling.by() == last || labelling.at() < last.startedAt());
+            boolean left = knew && last.ended() != null && !last.ended().contains("time limit");
+            Invariants.require(!left || world.mix.isOn(Fault.FOREIGN_TRUE), "I2",
+                    () -> name + " is labelled, nobody runs, and its process ended by itself: " + last.ended());
+        }
+    }
+
+    /** I4. */
+    private void oneLeads(List<SimulatedProcess> candidates) {
+        List<SimulatedProcess> leading = candidates.stream().filter(p -> p.role() == Elector.Role.LEADING).toList();
+        Invariants.require(leading.size() == 1, "I4", () -> "of " + candidates + " these lead: " + leading);
+        leader = leading.get(0);
+        Lease lease = world.server.lease();
+        Invariants.require(lease != null && lease.claim() != null && lease.claim().uid().equals(leader.pod().uid()), "I4",
+                () -> leader + " leads, but the Lease is " + lease);
+        Invariants.require(labels.labelled().contains(leader.pod().name()), "I4",
+                () -> leader + " leads, but labelled is " + labels.labelled());
+        Invariants.require(renewsInTime(), "I4", () -> leader + " does not renew the Lease");
+    }
+
+    private boolean renewsInTime() {
+        long age = leader.measured(world.now() - leases.renewedAt());
+        return age <= leader.config().retryPeriod().toNanos() + Simulation.SECOND / 2;
+    }
+
+    /** I6. */
+    private void allLabelsAreRight() {
+        Lease lease = world.server.lease();
+        String epoch = world.server.pod(leader.pod().name()).epoch();
+        Invariants.require(leader.wins().contains(epoch), "I6",
+                () -> leader + " has epoch " + epoch + " on its pod, but won as " + leader.wins());
+        Invariants.require(lease.durationSeconds() != null && lease.durationSeconds() == leader.config().leaseDuration().toSeconds(), "I6",
+                () -> "the Lease records another duration: " + lease);
+        ours().forEach(pod -> {
+            boolean leads = pod.name().equals(leader.pod().name());
+            boolean right = pod.finished() ? !pod.isLabelled() : Boolean.toString(leads).equals(pod.leadership())
+                    && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
+            Invariants.require(right, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
+        });
+    }
+
+    /** Pods that take part, or took part, or are labelled; without the leadership key nobody sees one whose sidecar is dead. */
+    private Stream<Pod> ours() {
+        Set<String> running = world.workload.processes().stream().map(p -> p.pod().uid()).collect(Collectors.toSet());
+        return world.server.pods().values().stream().filter(p -> !p.name().startsWith(Workload.OTHERS))
+                .filter(p -> p.participation() != null || p.epoch() != null || p.isLabelled())
+                .filter(p -> p.leadership() != null || running.contains(p.uid()));
+    }
+
+    /** A while later: the same one leads, nobody has written to a pod, nobody but the leader has asked for anything. */
+    void still(long nanos) {
+        Invariants.require(podWrites == 0, "I6", () -> "pods are written to without a reason: " + podWrites + " times");
+        if (leader == null) {
+            return;
+        }
+        Invariants.require(leader.role() == Elector.Role.LEADING && renewsInTime(), "I4",
+                () -> leader + " no longer leads, without a reason");
+        requests.forEach((process, before) -> {
+            Invariants.require(process.watchesAreLive() || process.isPolling(), "watch",
+                    () -> process + " still waits on a watch that delivers nothing");
+            long asked = process.requests() - before;
+            long most = process == leader ? process.measured(nanos) / process.config().retryPeriod().toNanos() + 1 : 0;
+            Invariants.require(asked <= most || process.isPolling(), "idle", () -> process + " sent " + asked + " requests for no reason");
+        });
+    }
+}

@@ -1,0 +1,227 @@
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/** How the label gets from one pod to the next: by two adjacent requests of the new leader (I3), soon (I4), and not without need. */
+final class HandoverInvariants {
+
+    /** With these, somebody may act on what has long changed. */
+    private static final Set<Fault> LATE_NEWS = EnumSet.of(Fault.SLOW, Fault.LATE, Fault.LOST_REQUEST, Fault.LOST_REPLY, Fault.SERVER_ERROR,
+            Fault.STARVED, Fault.FREEZE, Fault.WATCH_LAG, Fault.WATCH_BROKEN, Fault.WATCH_SILENT, Fault.OUTAGE, Fault.PARTITION);
+
+    private final Simulation world;
+    private final LabelInvariants labels;
+    /** When somebody other than a sidecar wrote to a pod last, by its name. */
+    private final Map<String, Long> foreignWrites = new HashMap<>();
+    /** When somebody wrote to a pod last who is neither the one who leaves nor its successor. */
+    private long othersWroteAt;
+    /** Since when a pod is to go, by SIGTERM or deletion, by its uid. */
+    private final Map<String, Long> toldToGo = new HashMap<>();
+    /** Uids of pods that were labelled when they were deleted. */
+    private final Set<String> serving = new HashSet<>();
+    private final Set<SimulatedProcess> steppedDown = new HashSet<>();
+    private long unheldSince;
+    private long longestUnheld;
+    private Move move;
+
+    /** A planned hand-over under way: the leader has offered the Lease and still has its label. */
+    private static final class Move {
+        final SimulatedProcess from;
+        final long toldAt;
+        final long releasedAt;
+        /** Whether there is a successor who must take over, so that the label may not be dropped. */
+        final boolean expected;
+        Effect.Request off;
+        SimulatedProcess offBy;
+
+        Move(SimulatedProcess from, long toldAt, long releasedAt, boolean expected) {
+            this.from = from;
+            this.toldAt = toldAt;
+            this.releasedAt = releasedAt;
+            this.expected = expected;
+        }
+    }
+
+    HandoverInvariants(Simulation world, LabelInvariants labels) {
+        this.world = world;
+        this.labels = labels;
+    }
+
+    /** Whether news may come late in this schedule. */
+    static boolean isNewsLate(Simulation world) {
+        return LATE_NEWS.stream().anyMatch(world.mix::isOn);
+    }
+
+    // --- What precedes it --------------------------------------------------------------------------------------------
+
+    /** Somebody else has written to a pod. */
+    void foreignWrite(String name, Pod before, Pod after, boolean wasLabelled) {
+        othersWroteAt = world.now();
+        foreignWrites.put(name, world.now());
+        if (after != null && before != null && after.terminating() && !before.terminating()) {
+            told(after.uid());
+            if (wasLabelled) {
+                serving.add(after.uid());
+            }
+        }
+    }
+
+    /** A sidecar has written to a pod. */
+    void written(SimulatedProcess process, String pod) {
+        if (process.pod().name().equals(pod) && process.role() != Elector.Role.LEADING) {
+            othersWroteAt = world.now();
+        }
+    }
+
+    /** The pod of that uid, or its sidecar, is to go. */
+    void told(String uid) {
+        if (toldToGo.putIfAbsent(uid, world.now()) == null) {
+            world.at(world.now() + Simulation.SECOND, () -> handsOverSoon(uid));
+        }
+    }
+
+    /** What a container was told does not count for the next. */
+    void started(SimulatedProcess process) {
+        Pod pod = world.server.pod(process.pod().name());
+        if (pod != null && pod.uid().equals(process.pod().uid()) && !pod.terminating()) {
+            toldToGo.remove(pod.uid());
+        }
+    }
+
+    /** A process has given the Lease back, for whatever reason. */
+    void steppedDown(SimulatedProcess process) {
+        steppedDown.add(process);
+    }
+
+    void leaseRevised(Lease before, Lease after) {
+        boolean was = before != null && before.isHeld();
+        boolean is = after != null && after.isHeld();
+        if (was && !is) {
+            unheldSince = world.now();
+        } else if (is && !was) {
+            longestUnheld = Math.max(longestUnheld, world.now() - unheldSince);
+        }
+    }
+
+    /** A second after a leader was told to go it no longer holds the Lease, unless it waits for its application to exit. */
+    private void handsOverSoon(String uid) {
+        Lease lease = world.server.lease();
+        Long told = toldToGo.get(uid);
+        boolean holds = told != null && lease != null && lease.claim() != null && lease.claim().uid().equals(uid);
+        if (!holds || !world.isCalmSince(told - world.mix.longestLease())) {
+            return;
+        }
+        for (SimulatedProcess process : world.workload.processes()) {
+            boolean waits = process.config().handover() == Handover.AFTER_EXIT && !process.isTold();
+            Invariants.require(waits || !process.pod().uid().equals(uid), "I4", () -> process + " was told to go, but keeps the Lease");
+        }
+    }
+
+    // --- The Lease is offered ----------------------------------------------------------------------------------------
+
+    /** A process has released the Lease. */
+    void released(SimulatedProcess process) {
+        Long told = toldToGo.get(process.pod().uid());
+        if (told != null && labels.labelled().contains(process.pod().name())) {
+            move = new Move(process, told, world.now(), hasSuccessor(process, told));
+        }
+    }
+
+    /** Whether somebody waits for the Lease, undisturbed and for long, who can take it at once. */
+    private boolean hasSuccessor(SimulatedProcess from, long told) {
+        long since = told - 2 * world.mix.longestLease();
+        return since > 0 && world.isCalmSince(since) && world.workload.processes().stream().anyMatch(p -> {
+            Pod pod = world.server.pod(p.pod().name());
+            return p != from && p.isCandidate() && pod.ready() && pod.hasAllKeys() && p.startedAt() < since
+                    && foreignWrites.getOrDefault(pod.name(), 0L) < since;
+        });
+    }
+
+    // --- The label is taken off --------------------------------------------------------------------------------------
+
+    /** A labelled pod no longer is. */
+    void takenOff(SimulatedServer.Sender sender, Pod before) {
+        SimulatedProcess by = sender.process();
+        if (by != null && by.pod().uid().equals(before.uid())) {
+            world.coverage.count(Coverage.Deed.SELF_FENCE);
+            notDropped(by, before);
+        } else if (by != null && labels.latest(before.uid()) != null) {
+            long epoch = Long.parseLong(((Effect.PatchPod) sender.request()).epoch());
+            Invariants.require(epoch > labels.latest(before.uid()).epoch(), "I3",
+                    () -> by + " of epoch " + epoch + " takes the label off its successor " + before);
+        }
+        if (move != null && move.from.pod().name().equals(before.name())) {
+            move.off = sender.request();
+            move.offBy = by;
+        }
+    }
+
+    /**
+     * I3: whoever is not told to go and does not step down keeps its label, whether it leads or not, through restarts and edits of the
+     * Lease. Only when nobody has held the Lease for a lease-duration it takes it off.
+     */
+    private void notDropped(SimulatedProcess by, Pod before) {
+        boolean mayGo = by.isTold() || toldToGo.containsKey(before.uid()) || before.finished() || steppedDown.contains(by)
+                || isNewsLate(world);
+        boolean isHeld = world.server.lease() != null && world.server.lease().isHeld();
+        long unheld = Math.max(longestUnheld, isHeld ? 0 : world.now() - unheldSince);
+        Invariants.require(mayGo || by.measured(unheld) >= by.config().leaseDuration().toNanos(), "I3",
+                () -> by + " takes its own label off without a reason");
+    }
+
+    // --- The label is put on -----------------------------------------------------------------------------------------
+
+    /** A pod has been labelled. */
+    void putOn(SimulatedServer.Sender sender, Pod after) {
+        notBeforeExit(after);
+        Move ended = move;
+        move = null;
+        if (ended != null && sender.process() != null && sender.process() != ended.from && isUndisturbed(ended, after.name())) {
+            moved(ended, sender.process());
+        }
+    }
+
+    /** With after-exit, the application of a leader whose pod was deleted has exited before the next pod is labelled. */
+    private void notBeforeExit(Pod after) {
+        for (SimulatedProcess process : world.workload.processes()) {
+            String uid = process.pod().uid();
+            boolean runs = serving.contains(uid) && process.config().handover() == Handover.AFTER_EXIT && !process.isTold();
+            Invariants.require(!runs || uid.equals(after.uid()) || !world.isCalmSince(toldToGo.get(uid) - world.mix.longestLease()),
+                    "after-exit", () -> after.name() + " is labelled while the application of " + process + " may still run");
+        }
+    }
+
+    private boolean isUndisturbed(Move ended, String successor) {
+        return world.isCalmSince(ended.toldAt) && foreignWrites.getOrDefault(ended.from.pod().name(), 0L) <= ended.toldAt
+                && foreignWrites.getOrDefault(successor, 0L) < ended.toldAt;
+    }
+
+    /** I3: off and on are adjacent requests of the new leader, and adjacent changes of labels. */
+    private void moved(Move ended, SimulatedProcess to) {
+        SimulatedProcess by = ended.offBy;
+        boolean byThird = by != null && by != ended.from && by != to;
+        if (by == ended.from && !ended.expected || byThird && toldToGo.containsKey(by.pod().uid())) {
+            return; // nobody could be expected to take over, or whoever took over was told to go as well
+        }
+        Invariants.require(by == to, "I3", () -> "the label of " + ended.from + " was taken off by " + by + ", not by its successor " + to);
+        boolean joined = othersWroteAt > ended.toldAt; // a pod that joins meanwhile must be fenced, too
+        Invariants.require(joined || to.patchedBeforeTrue() == ended.off, "I3",
+                () -> to + " wrote " + to.patchedBeforeTrue() + " between " + ended.off + " and its promotion");
+        Invariants.require(joined || to.askedBeforeTrue() == ended.off, "I3",
+                () -> to + " sent " + to.askedBeforeTrue() + " between " + ended.off + " and its promotion");
+        long took = world.now() - ended.releasedAt;
+        Invariants.require(!ended.expected || took < Simulation.SECOND, "I4", () -> "a hand-over took " + took / Simulation.MS + "ms");
+        world.coverage.count(ended.expected ? Coverage.Deed.EXPECTED_HANDOVER : Coverage.Deed.HANDOVER);
+    }
+
+    // --- The process ends --------------------------------------------------------------------------------------------
+
+    /** Without a fault no hand-over is left unfinished. */
+    void ended(SimulatedProcess process, String why) {
+        long told = toldToGo.getOrDefault(process.pod().uid(), world.now());
+        Invariants.require(!why.contains("time limit") || !world.isCalmSince(told - 2 * world.mix.longestLease()), "exit",
+                () -> process + " " + why + ", without a fault");
+    }
+}

@@ -1,0 +1,89 @@
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/** Who is labelled: at most one pod (I1), by a process of that pod which has won the Lease (I2), and nothing else is touched (I7). */
+final class LabelInvariants {
+
+    /** By whom and when a pod was labelled. */
+    record Labelling(SimulatedProcess by, long at, long epoch) {}
+
+    private final Simulation world;
+    private final Set<String> labelled = new HashSet<>();
+    private final Map<String, Labelling> latest = new HashMap<>();
+    private long latestEpoch;
+    private String latestUid;
+
+    LabelInvariants(Simulation world) {
+        this.world = world;
+    }
+
+    /** Names of the group's pods that are labelled at the moment. */
+    Set<String> labelled() {
+        return labelled;
+    }
+
+    /** How the pod of that uid was labelled last by a process; null if it never was. */
+    Labelling latest(String uid) {
+        return latest.get(uid);
+    }
+
+    void note(String pod, boolean isLabelled) {
+        if (isLabelled) {
+            labelled.add(pod);
+        } else {
+            labelled.remove(pod);
+        }
+    }
+
+    /** I1 and the first half of I2, when a pod was labelled. */
+    void putOn(SimulatedServer.Sender sender, Pod after) {
+        Invariants.require(labelled.size() <= 1 || world.mix.isOn(Fault.FOREIGN_TRUE), "I1",
+                () -> "two pods are labelled: " + labelled + " at version " + after.version());
+        SimulatedProcess process = sender.process();
+        if (process == null) {
+            return;
+        }
+        world.coverage.count(Coverage.Deed.PROMOTION);
+        Invariants.require(process.pod().uid().equals(after.uid()), "I2", () -> process + " labels another pod " + after);
+        Invariants.require(process.wins().contains(after.epoch()), "I2",
+                () -> process + " labels its pod with epoch " + after.epoch() + ", but won the Lease as " + process.wins());
+        epochGrows(process, Long.parseLong(after.epoch()));
+    }
+
+    /** The epoch, which applications use as a fencing token, never goes back. */
+    private void epochGrows(SimulatedProcess process, long epoch) {
+        String uid = process.pod().uid();
+        Invariants.require(epoch > latestEpoch || epoch == latestEpoch && uid.equals(latestUid), "epoch",
+                () -> process + " is labelled with epoch " + epoch + " after " + latestEpoch);
+        latestEpoch = epoch;
+        latestUid = uid;
+        latest.put(uid, new Labelling(process, world.now(), epoch));
+    }
+
+    /** I7, after a process has written to a pod. */
+    void written(SimulatedProcess process, Store.Revision revision) {
+        boolean kept = revision.before() != null && revision.after() != null
+                && foreign(revision.before()).equals(foreign(revision.after()));
+        Invariants.require(kept, "I7", () -> process + " changed more than our keys: " + revision.before() + " to " + revision.after());
+        Invariants.require(!revision.name().startsWith(Workload.OTHERS), "I7",
+                () -> process + " writes to a pod of another election: " + revision.name());
+    }
+
+    /** A pod without our keys and without its version. */
+    private Map<String, Object> foreign(Map<String, Object> pod) {
+        Map<String, Object> labels = new HashMap<>(Json.object(pod, "metadata", "labels"));
+        labels.remove(world.mix.leadershipLabel);
+        labels.remove(SimulatedServer.PARTICIPATION);
+        Map<String, Object> annotations = new HashMap<>(Json.object(pod, "metadata", "annotations"));
+        annotations.remove(SimulatedServer.EPOCH);
+        Map<String, Object> meta = new HashMap<>(Json.object(pod, "metadata"));
+        meta.put("labels", labels);
+        meta.put("annotations", annotations);
+        meta.remove("resourceVersion");
+        Map<String, Object> rest = new HashMap<>(pod);
+        rest.put("metadata", meta);
+        return rest;
+    }
+}
