@@ -13,11 +13,13 @@ final class AuditLog implements AutoCloseable {
     /**
      * One request, as it was answered; a watch twice, when it began and when it ended.
      *
+     * @param user who asked, for example {@code system:serviceaccount:NAMESPACE:NAME}
      * @param resource for example {@code pods} or {@code pods/status}
      * @param name of the object, null where a request has none
      * @param body of the request, empty if it has none or is of no interest here
      */
-    record Request(String verb, String namespace, String resource, String name, long code, Instant received, Map<String, Object> body) {}
+    record Request(String user, String verb, String namespace, String resource, String name, long code, Instant received,
+            Map<String, Object> body) {}
 
     private final Path folder = Folders.temporary("audit");
     private final Path file = folder.resolve("audit.log");
@@ -53,7 +55,7 @@ final class AuditLog implements AutoCloseable {
     private static Request request(String line) {
         Map<String, Object> event = Json.parse(line);
         String subresource = Json.text(event, "objectRef", "subresource");
-        return new Request(Json.text(event, "verb"), Json.text(event, "objectRef", "namespace"),
+        return new Request(Json.text(event, "user", "username"), Json.text(event, "verb"), Json.text(event, "objectRef", "namespace"),
                 Json.text(event, "objectRef", "resource") + (subresource == null ? "" : "/" + subresource),
                 Json.text(event, "objectRef", "name"), Json.at(event, "responseStatus", "code") instanceof Long code ? code : 0,
                 Instant.parse(Json.text(event, "requestReceivedTimestamp")), Json.object(event, "requestObject"));

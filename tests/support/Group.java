@@ -55,6 +55,7 @@ final class Group implements AutoCloseable {
     private final TestServer server;
     private final String namespace;
     private final String election;
+    private final SidecarProcess.Launcher launcher;
     private final String leaseName;
     private final List<String> arguments;
     private final Witness.Keys keys;
@@ -75,9 +76,15 @@ final class Group implements AutoCloseable {
      * @param flags of all sidecars, without {@code --election-name}
      */
     Group(TestServer server, String namespace, String election, List<String> flags) {
+        this(server, namespace, election, flags, SidecarProcess::start);
+    }
+
+    /** The same with sidecars that another launcher starts. */
+    Group(TestServer server, String namespace, String election, List<String> flags, SidecarProcess.Launcher launcher) {
         this.server = server;
         this.namespace = namespace;
         this.election = election;
+        this.launcher = launcher;
         this.arguments = new ArrayList<>(List.of("--election-name=" + election, "--http-address=off"));
         this.arguments.addAll(flags);
         this.leaseName = flag("--lease-name", election);
@@ -137,7 +144,7 @@ final class Group implements AutoCloseable {
     /** The same with other rights. */
     SidecarProcess startSidecar(String pod, Path kubeconfig) {
         SidecarProcess.train(server.kubeconfig()); // which needs the right to see that its pod does not exist
-        SidecarProcess sidecar = SidecarProcess.start(kubeconfig, namespace, pod, arguments.toArray(String[]::new));
+        SidecarProcess sidecar = launcher.start(kubeconfig, namespace, pod, arguments.toArray(String[]::new));
         sidecars.put(pod, sidecar);
         all.add(sidecar);
         return sidecar;

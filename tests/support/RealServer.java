@@ -204,7 +204,7 @@ final class RealServer implements TestServer {
      */
     Path kubeconfigFor(String namespace, String serviceAccount) {
         apply(namespace, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: " + serviceAccount + "}}");
-        String token = kubectl("create", "token", serviceAccount, "-n", namespace).strip();
+        String token = kubectl("create", "token", serviceAccount, "-n", namespace, "--duration=24h").strip();
         String cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}");
         return Folders.write(folder, namespace + "." + serviceAccount + ".kubeconfig", """
             apiVersion: v1

@@ -4,28 +4,36 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * One sidecar as a process of its own: {@link LeaderLabeler} on the Java runtime and class path of this JVM, with the environment that a
- * pod would give it. Its log goes to a file. Every signal is sent by the process's handle.
+ * One sidecar as a process of its own: {@link LeaderLabeler} on the Java runtime and class path of this JVM, or another program that takes
+ * its place, with the environment that a pod would give it. Its log goes to a file. Every signal is sent by the process's handle.
  */
 final class SidecarProcess implements AutoCloseable {
 
+    /** Starts the sidecar of a pod and returns at once. */
+    @FunctionalInterface
+    interface Launcher {
+        SidecarProcess start(Path kubeconfig, String namespace, String pod, String... arguments);
+    }
+
+    private static final String PROGRAM = "LeaderLabeler";
     private static final Path FOLDER = Folders.temporary("sidecars");
-    private static final Path ARCHIVE = FOLDER.resolve("classes.jsa");
     private static final AtomicInteger COUNT = new AtomicInteger();
     /** Many of these start on few cores: compile little, collect simply, stay small. */
     private static final List<String> QUICK = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m", "-Xss512k", "-Xlog:disable",
             "-Dsun.misc.unsafe.memory.access=allow");
     private static final Duration TRAINING_LIMIT = Duration.ofSeconds(60);
 
-    private static boolean trained;
+    private static final Set<String> TRAINED = new HashSet<>();
 
     static {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> Folders.delete(FOLDER)));
@@ -35,12 +43,7 @@ final class SidecarProcess implements AutoCloseable {
     private final Path log;
     private final CompletableFuture<Long> ended;
 
-    private SidecarProcess(String archiveFlag, Map<String, String> environment, List<String> arguments) {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
-        command.addAll(QUICK);
-        // Without -Duser.home the sidecar might find a kubeconfig that matters to somebody.
-        command.addAll(List.of(archiveFlag, "-Duser.home=" + FOLDER, "-cp", System.getProperty("java.class.path"), "LeaderLabeler"));
-        command.addAll(arguments);
+    private SidecarProcess(List<String> command, Map<String, String> environment) {
         log = FOLDER.resolve("sidecar-" + COUNT.incrementAndGet() + ".log");
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         builder.environment().keySet().removeAll(List.of("KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "JAVA_TOOL_OPTIONS"));
@@ -53,16 +56,57 @@ final class SidecarProcess implements AutoCloseable {
         ended = process.onExit().thenApply(p -> System.nanoTime());
     }
 
+    private static List<String> java(String program, String archiveFlag, List<String> arguments) {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
+        command.addAll(QUICK);
+        // Without -Duser.home the sidecar might find a kubeconfig that matters to somebody.
+        command.addAll(List.of(archiveFlag, "-Duser.home=" + FOLDER, "-cp", System.getProperty("java.class.path"), program));
+        command.addAll(arguments);
+        return command;
+    }
+
+    private static Map<String, String> environment(Path kubeconfig, String namespace, String pod) {
+        return Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", pod, "POD_NAMESPACE", namespace);
+    }
+
     /** Starts the sidecar of a pod; returns at once, which is about a second before the sidecar does anything. */
     static SidecarProcess start(Path kubeconfig, String namespace, String pod, String... arguments) {
-        train(kubeconfig);
-        return start(Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", pod, "POD_NAMESPACE", namespace), arguments);
+        return ofClass(PROGRAM).start(kubeconfig, namespace, pod, arguments);
     }
 
     /** The same with just these of the three variables that a sidecar reads. */
     static SidecarProcess start(Map<String, String> environment, String... arguments) {
-        String archiveFlag = Files.exists(ARCHIVE) ? "-XX:SharedArchiveFile=" + ARCHIVE : "-Xshare:auto";
-        return new SidecarProcess(archiveFlag, environment, List.of(arguments));
+        return start(PROGRAM, environment, arguments);
+    }
+
+    private static SidecarProcess start(String program, Map<String, String> environment, String... arguments) {
+        Path archive = archive(program);
+        String archiveFlag = Files.exists(archive) ? "-XX:SharedArchiveFile=" + archive : "-Xshare:auto";
+        return new SidecarProcess(java(program, archiveFlag, List.of(arguments)), environment);
+    }
+
+    /** Starts another class of this JVM's class path, one that takes the same flags, in the same way as the program itself. */
+    static Launcher ofClass(String program) {
+        return (kubeconfig, namespace, pod, arguments) -> {
+            train(program, kubeconfig);
+            return start(program, environment(kubeconfig, namespace, pod), arguments);
+        };
+    }
+
+    /** Starts any program: the command that {@code line} makes of a kubeconfig, namespace and pod. The arguments are not passed on. */
+    static Launcher ofCommand(CommandLine line) {
+        return (kubeconfig, namespace, pod, arguments) ->
+                new SidecarProcess(line.of(kubeconfig, namespace, pod), environment(kubeconfig, namespace, pod));
+    }
+
+    /** The words of a command. */
+    @FunctionalInterface
+    interface CommandLine {
+        List<String> of(Path kubeconfig, String namespace, String pod);
+    }
+
+    private static Path archive(String program) {
+        return FOLDER.resolve(program + ".jsa");
     }
 
     /**
@@ -70,12 +114,16 @@ final class SidecarProcess implements AutoCloseable {
      * is written at the end of a sidecar whose pod does not exist, and not by the sidecars under test: that would prolong their exit. Where
      * it cannot be written they do without.
      */
-    static synchronized void train(Path kubeconfig) {
-        if (!trained) {
-            trained = true;
+    static void train(Path kubeconfig) {
+        train(PROGRAM, kubeconfig);
+    }
+
+    /** The same for another program, which must end by itself where its pod does not exist. */
+    static synchronized void train(String program, Path kubeconfig) {
+        if (TRAINED.add(program)) {
             List<String> arguments = List.of("--election-name=training", "--pod-name=none", "--namespace=default", "--http-address=off");
-            Map<String, String> environment = Map.of("KUBECONFIG", kubeconfig.toString());
-            try (SidecarProcess writer = new SidecarProcess("-XX:ArchiveClassesAtExit=" + ARCHIVE, environment, arguments)) {
+            List<String> command = java(program, "-XX:ArchiveClassesAtExit=" + archive(program), arguments);
+            try (SidecarProcess writer = new SidecarProcess(command, Map.of("KUBECONFIG", kubeconfig.toString()))) {
                 writer.exitCode(TRAINING_LIMIT);
             }
         }

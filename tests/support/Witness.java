@@ -256,27 +256,52 @@ final class Witness implements AutoCloseable {
         return podWatch.gap().or(leaseWatch::gap);
     }
 
-    /** Fails if anything was missed, or if any revision breaks a rule. */
-    synchronized void check() {
-        gap().ifPresent(gap -> fail("this witness cannot testify: " + gap));
-        Map<String, PodRevision> present = new TreeMap<>();
-        Set<String> forged = new HashSet<>();
-        long last = 0;
-        for (PodRevision pod : pods) {
-            if (pod.version() <= last) {
-                fail("revision " + pod.version() + " came after " + last);
-            }
-            last = pod.version();
+    /** Which pods sidecars have labelled, revision by revision. */
+    private final class Labelled {
+        private final Map<String, PodRevision> present = new TreeMap<>();
+        private final Set<String> forged = new HashSet<>();
+
+        /** Takes in the next revision; returns the one of that pod before it, null if there is none. */
+        PodRevision next(PodRevision pod) {
             PodRevision before = present.put(pod.name(), pod);
             if (!pod.isLabelled()) {
                 forged.remove(pod.name());
             } else if (foreign.contains(pod.version()) && (before == null || !before.isLabelled())) {
                 forged.add(pod.name());
             }
-            List<String> labelled = present.values().stream().filter(PodRevision::isLabelled).map(PodRevision::name)
-                    .filter(name -> !forged.contains(name)).toList();
-            if (labelled.size() > 1) {
-                fail("at version " + pod.version() + " the label is true on " + labelled);
+            return before;
+        }
+
+        List<String> now() {
+            return present.values().stream().filter(PodRevision::isLabelled).map(PodRevision::name).filter(name -> !forged.contains(name))
+                    .toList();
+        }
+    }
+
+    /** How many pod revisions after a version left more than one pod labelled; a label that the test forged does not count. */
+    synchronized int revisionsWithTwoLeaders(long version) {
+        Labelled labelled = new Labelled();
+        int count = 0;
+        for (PodRevision pod : pods) {
+            labelled.next(pod);
+            count += pod.version() > version && labelled.now().size() > 1 ? 1 : 0;
+        }
+        return count;
+    }
+
+    /** Fails if anything was missed, or if any revision breaks a rule. */
+    synchronized void check() {
+        gap().ifPresent(gap -> fail("this witness cannot testify: " + gap));
+        Labelled labelled = new Labelled();
+        long last = 0;
+        for (PodRevision pod : pods) {
+            if (pod.version() <= last) {
+                fail("revision " + pod.version() + " came after " + last);
+            }
+            last = pod.version();
+            PodRevision before = labelled.next(pod);
+            if (labelled.now().size() > 1) {
+                fail("at version " + pod.version() + " the label is true on " + labelled.now());
             }
             if (isWrite(pod) && (before == null || before.gone() || !before.rest().equals(pod.rest()))) {
                 fail("at version " + pod.version() + " a sidecar changed more of pod " + pod.name() + " than our keys: from "
