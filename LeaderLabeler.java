@@ -492,9 +492,10 @@ record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
         return new Claim(pod, uid, acquireTime, time);
     }
 
-    /** Whether {@code other} (may be null) comes from the same win, renewed or not. */
-    boolean isSameWin(Claim other) {
-        return other != null && pod.equals(other.pod) && uid.equals(other.uid) && acquireTime.equals(other.acquireTime);
+    /** Whether {@code other} (may be null) is a later renewal of the same win: never an old state of the Lease that somebody put back. */
+    boolean isRenewedBy(Claim other) {
+        return other != null && pod.equals(other.pod) && uid.equals(other.uid) && acquireTime.equals(other.acquireTime)
+                && renewTime.isBefore(other.renewTime);
     }
 
     @Override
@@ -764,7 +765,6 @@ final class Elector {
 
     /** The won Lease. */
     private static final class Win {
-        final Claim claim;
         final String epoch;
         /** Who held the Lease before, empty if nobody is known to have. */
         final String previous;
@@ -772,6 +772,9 @@ final class Elector {
         /** Since when the Lease had been free, and whether because it was released. */
         final long freeSince;
         final boolean offered;
+        /** What the latest PUT that is known to have succeeded wrote, and the version that this made. */
+        Claim claim;
+        String version;
         /** Stamp of the latest successful PUT: readings before it may be written on. */
         long coveredBefore;
         /** When the latest successful PUT was sent. */
@@ -783,6 +786,7 @@ final class Elector {
 
         Win(Claim claim, String epoch, String previous, long wonAt, long freeSince, boolean offered) {
             this.claim = claim;
+            this.version = epoch;
             this.epoch = epoch;
             this.previous = previous;
             this.freeSince = freeSince;
@@ -960,6 +964,10 @@ final class Elector {
         if (isHeld() || !wasFree) {
             leaseChangedAt = now;
         }
+        if (win != null && isHeld() && win.claim.isRenewedBy(lease.claim())) {
+            win.claim = lease.claim();
+            win.version = version;
+        }
     }
 
     private void notePods(List<Pod> seen, String version) {
@@ -1071,7 +1079,7 @@ final class Elector {
             win = new Win(claim, version, lastHolder, now, freeSince, offered);
             become(Role.LEADING);
         }
-        if (win != null && win.claim.isSameWin(claim)) {
+        if (win != null && win.version.equals(version)) {
             win.coveredBefore = put.stamp();
             win.renewedAt = leaseAskedAt;
             renewedAt = leaseAskedAt;
@@ -1313,7 +1321,8 @@ final class Elector {
 
     private void lead() {
         if (!isWon()) {
-            stopLeading("the Lease " + (isHeld() ? "was taken by " + lease.holder() : "was emptied or deleted"));
+            stopLeading("the Lease " + (!isHeld() ? "was emptied or deleted"
+                    : isHeldBySelf() ? "was written by somebody else" : "was taken by " + lease.holder()));
             bidFarewell();
             become(Role.FOLLOWING);
             return;
@@ -1354,9 +1363,12 @@ final class Elector {
                 && due(unreadySince + config.unreadyGrace().toNanos()) && due(steppedDownAt == NEVER ? 0 : steppedDownAt + leaseDuration);
     }
 
-    /** Whether the Lease is still that of this win: the same holder, claim and acquireTime, not merely no other's. */
+    /**
+     * Whether nobody else has written the Lease since it was won: its version is the one that this win's latest PUT made. A Lease that only
+     * looks the same may be an old state that somebody put back, with another's win in between.
+     */
     private boolean isWon() {
-        return isHeld() && win.claim.isSameWin(lease.claim());
+        return lease != null && lease.version().equals(win.version);
     }
 
     /**

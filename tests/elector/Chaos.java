@@ -1,4 +1,5 @@
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -19,6 +20,7 @@ final class Chaos {
     private final Map<Fault, Runnable> deeds = new EnumMap<>(Fault.class);
     private final List<Fault> present;
     private final double afterWrites;
+    private final List<Lease> formerLeases = new ArrayList<>();
 
     Chaos(Simulation world) {
         this.world = world;
@@ -63,6 +65,7 @@ final class Chaos {
         deeds.put(Fault.LEASE_ACQUIRE_TIME, () -> editSpec("acquireTime", world.draw.chance(0.2) ? null : someTime()));
         deeds.put(Fault.LEASE_CLAIM_REMOVED, () -> editClaim(null));
         deeds.put(Fault.LEASE_CLAIM_FORGED, this::forgeClaim);
+        deeds.put(Fault.LEASE_RESTORED, this::restoreLease);
         deeds.put(Fault.LEASE_TOUCHED, () -> world.server.editLease(Map.of(), Map.of("note", "touched " + world.now())));
     }
 
@@ -89,6 +92,11 @@ final class Chaos {
             Fault fault = world.draw.one(present);
             world.at(world.now() + world.draw.spread(Simulation.MS / 20, Simulation.SECOND / 2), () -> act(fault));
         }
+    }
+
+    /** The Lease was in this state. */
+    void leaseWas(Lease lease) {
+        formerLeases.add(lease);
     }
 
     private void act(Fault fault) {
@@ -226,6 +234,30 @@ final class Chaos {
 
     private void editClaim(String claim) {
         world.server.editLease(Map.of(), Collections.singletonMap(SimulatedServer.CLAIM, claim));
+    }
+
+    /**
+     * Somebody had saved the Lease, and writes it back, but not as the last renewal of a win had left it: while the answer to that is lost,
+     * its holder could not tell the copy from the original.
+     */
+    private void restoreLease() {
+        List<Lease> latest = formerLeases.subList(Math.max(0, formerLeases.size() - 8), formerLeases.size());
+        List<Lease> saved = latest.stream().filter(lease -> lease.claim() == null || isRenewed(lease.claim())).toList();
+        if (saved.isEmpty()) {
+            return;
+        }
+        Lease former = world.draw.one(saved);
+        Map<String, Object> spec = new HashMap<>();
+        spec.put("holderIdentity", former.holder());
+        spec.put("leaseDurationSeconds", former.durationSeconds());
+        spec.put("acquireTime", former.acquireTime() == null ? null : SimulatedServer.micros(former.acquireTime()));
+        spec.put("renewTime", former.renewTime() == null ? null : SimulatedServer.micros(former.renewTime()));
+        world.server.editLease(spec,
+                Collections.singletonMap(SimulatedServer.CLAIM, former.claim() == null ? null : former.claim().toString()));
+    }
+
+    private boolean isRenewed(Claim claim) {
+        return formerLeases.stream().anyMatch(lease -> claim.isRenewedBy(lease.claim()));
     }
 
     private String someTime() {

@@ -88,6 +88,8 @@ enum Fault {
     LEASE_CLAIM_REMOVED,
     /** Our annotation names somebody else. */
     LEASE_CLAIM_FORGED,
+    /** Somebody writes back what it said some writes ago. */
+    LEASE_RESTORED,
     /** Something on it changes that is none of our business. */
     LEASE_TOUCHED,
     /** A program that uses client-go takes part under the same Lease. */

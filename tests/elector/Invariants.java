@@ -60,11 +60,14 @@ final class Invariants {
     void leaseRevised(SimulatedServer.Sender sender, Lease before, Lease after) {
         leases.revised(sender, before, after);
         handovers.leaseRevised(before, after);
+        if (before != null) {
+            world.chaos.leaseWas(before);
+        }
         if (sender.process() == null || after == null) {
             return;
         }
         world.chaos.written();
-        if (after.claim() != null && (before == null || !after.claim().isSameWin(before.claim()))) {
+        if (after.claim() != null && (before == null || !LeaseInvariants.isSameWin(after.claim(), before.claim()))) {
             sender.process().noteWin(after.version());
         } else if (before != null && after.claim() == null) {
             world.coverage.count(Coverage.Deed.RELEASE);

@@ -31,12 +31,17 @@ final class LeaseInvariants {
     }
 
     private void countWin(SimulatedServer.Sender sender, Lease before, Lease after) {
-        boolean won = !after.claim().isSameWin(before.claim());
+        boolean won = !isSameWin(after.claim(), before.claim());
         boolean taken = won && before.isHeld();
         world.coverage.countIf(won, Coverage.Deed.WIN);
         world.coverage.countIf(taken && sender.holds(before), Coverage.Deed.RESUME);
         world.coverage.countIf(taken && !sender.holds(before) && isGone(before.claim()), Coverage.Deed.WIN_FROM_GONE);
         world.coverage.countIf(taken && !sender.holds(before) && !isGone(before.claim()), Coverage.Deed.WIN_AFTER_EXPIRY);
+    }
+
+    /** Whether two claims, of which the second may be null, come from the same win, renewed or not. */
+    static boolean isSameWin(Claim one, Claim other) {
+        return other != null && one.equals(new Claim(other.pod(), other.uid(), other.acquireTime(), one.renewTime()));
     }
 
     /** I5: whoever holds the Lease keeps it until its pod is gone, or its last renewal is too old by the clock of whoever takes it. */

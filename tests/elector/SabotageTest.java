@@ -21,7 +21,7 @@ class SabotageTest {
     private static final double MOST_SECONDS = 10;
     private static final String COVERED = "if (reading.stamp() >= win.coveredBefore) {";
     private static final String UNFENCED = "register() && unfenced.isEmpty()";
-    private static final String WON = "return isHeld() && win.claim.isSameWin(lease.claim());";
+    private static final String WON = "return lease != null && lease.version().equals(win.version);";
     private static final String LISTED = "} else if (!lease.version().equals(listedFor)) {";
     /** Schedules of the whole program that were green, by faults and seed; several sabotages share them. */
     private static final Map<String, Long> GREEN = new HashMap<>();
@@ -100,9 +100,12 @@ class SabotageTest {
                                 + "                    .heldBy(claim, config.leaseDuration().toSeconds()))) {\n                attempt",
                         "put && !is.created()", "put"),
                 sabotage("a renewal takes an empty holder for its own", "I1", "LEASE_EMPTIED WATCH_LAG LATE",
-                        WON, "return lease != null && (!isHeld() || win.claim.isSameWin(lease.claim()));"),
+                        WON, "return lease != null && (!isHeld() || lease.version().equals(win.version));"),
                 sabotage("a renewal takes a foreign acquireTime for its own", "I5", "POD_REPLACED WATCH_LAG FREEZE",
-                        WON, "return isHeld() && lease.holder().equals(win.claim.pod());"),
+                        WON, "return isHeld() && lease.holder().equals(config.pod());"),
+                sabotage("an old state of the Lease that somebody put back passes for the own win", "I1",
+                        "LEASE_RESTORED LEASE_EMPTIED WATCH_LAG LATE",
+                        WON, "return isHeldBySelf() && lease.claim().acquireTime().equals(win.claim.acquireTime());"),
                 sabotage("a Lease of the own name is resumed whatever the uid", "I5", "POD_REPLACED WATCH_LAG FREEZE",
                         "isSelf(lease.claim().pod()) && lease.claim().uid().equals(uid)", "isSelf(lease.claim().pod())"));
     }
