@@ -232,7 +232,7 @@ final class Group implements AutoCloseable {
         return "{\"metadata\": {\"%s\": {\"%s\": %s}}}".formatted(map, key, value == null ? "null" : "\"" + value + "\"");
     }
 
-    /** Deletes a pod; it is gone at once. Its sidecar is expected to end. */
+    /** Deletes a pod; it is gone at once, unless it is held. Its sidecar is expected to end. */
     void deletePod(String name) {
         mayEnd(name);
         try {
@@ -242,10 +242,21 @@ final class Group implements AutoCloseable {
         }
     }
 
-    /** Deletes a pod that stays, with a deletionTimestamp, as one does whose containers still run. */
-    void beginDeletion(String name) {
+    /** A pod that is held stays when it is deleted, with a deletionTimestamp. */
+    void hold(String name) {
         held.add(name);
         editPod(name, "{\"metadata\": {\"finalizers\": [\"" + HOLD + "\"]}}");
+    }
+
+    /** Ends {@link #hold}: a pod that was deleted meanwhile is gone. */
+    void letGo(String name) {
+        held.remove(name);
+        editPod(name, "{\"metadata\": {\"finalizers\": null}}");
+    }
+
+    /** Deletes a pod that stays, with a deletionTimestamp, as one does whose containers still run. */
+    void beginDeletion(String name) {
+        hold(name);
         try {
             core.deleteNamespacedPod(name, namespace).execute();
         } catch (ApiException e) {

@@ -1,0 +1,72 @@
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A sidecar that is measured.
+ *
+ * @param name in tables and pictures
+ * @param launcher starts it for a pod
+ * @param mainClass of a Java program on this JVM's class path, else empty
+ */
+record Candidate(String name, SidecarProcess.Launcher launcher, Optional<String> mainClass) {
+
+    /** This project's program. */
+    static Candidate ours() {
+        return ofClass("leader-labeler", "LeaderLabeler");
+    }
+
+    /** {@link BaselineLabeler}, on the same JVM with the same settings. */
+    static Candidate baseline() {
+        return ofClass("client-java", "BaselineLabeler");
+    }
+
+    private static Candidate ofClass(String name, String mainClass) {
+        return new Candidate(name, SidecarProcess.ofClass(mainClass), Optional.of(mainClass));
+    }
+
+    /**
+     * Any program, by a template of its command: words, separated by spaces, in which placeholders stand for what differs. No shell runs
+     * it, since signals have to reach the program itself.
+     *
+     * @throws IllegalArgumentException if there is no such program; the message names value and rule
+     */
+    static Candidate ofCommand(String template, String election, Timings timings) {
+        List<String> words = Arrays.stream(template.split(" ")).filter(word -> !word.isEmpty()).toList();
+        if (words.isEmpty() || !isProgram(words.getFirst())) {
+            throw new IllegalArgumentException("--against: \"" + template + "\" must begin with a program that can be run");
+        }
+        Map<String, String> fixed = Map.of("{election}", election, "{lease-duration}", Config.show(timings.leaseDuration()),
+                "{renew-deadline}", Config.show(timings.renewDeadline()), "{retry-period}", Config.show(timings.retryPeriod()));
+        SidecarProcess.CommandLine line = (kubeconfig, namespace, pod) -> words.stream().map(word -> fill(fill(word, fixed),
+                Map.of("{kubeconfig}", kubeconfig.toString(), "{namespace}", namespace, "{pod}", pod))).toList();
+        return new Candidate(Path.of(words.getFirst()).getFileName().toString(), SidecarProcess.ofCommand(line), Optional.empty());
+    }
+
+    /** Makes its archive of classes, with rights that see that the pod for that does not exist. */
+    void prepare(RealServer server) {
+        mainClass.ifPresent(name -> SidecarProcess.train(name, server.kubeconfig()));
+    }
+
+    private static String fill(String word, Map<String, String> values) {
+        String filled = word;
+        for (Map.Entry<String, String> value : values.entrySet()) {
+            filled = filled.replace(value.getKey(), value.getValue());
+        }
+        return filled;
+    }
+
+    private static boolean isProgram(String word) {
+        return word.contains("/") ? Files.isExecutable(Path.of(word)) : Arrays.stream(System.getenv("PATH").split(File.pathSeparator))
+                .anyMatch(folder -> Files.isExecutable(Path.of(folder, word)));
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+}

@@ -1,0 +1,43 @@
+import com.sun.management.OperatingSystemMXBean;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** What has to be known with figures: when, where and with what they were measured. */
+final class Circumstances {
+
+    private Circumstances() {
+    }
+
+    /** Name and value of each, as they are now. */
+    static Map<String, Object> now(RealServer server, Timings timings) {
+        OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+        Map<String, Object> now = new LinkedHashMap<>();
+        now.put("date", Instant.now().truncatedTo(ChronoUnit.SECONDS).toString());
+        now.put("processors", processor() + ", " + system.getAvailableProcessors() + " of them");
+        now.put("memory", "%.0f GiB".formatted(system.getTotalMemorySize() / Math.pow(2, 30)));
+        now.put("system", system.getName() + " " + system.getVersion());
+        now.put("load", "%.2f".formatted(system.getSystemLoadAverage()));
+        now.put("server", server.title());
+        now.put("java", System.getProperty("java.vendor") + " " + Runtime.version());
+        now.put("versions", String.join(", ", Arrays.asList(new LeaderLabeler.About().getVersion())));
+        now.put("timings", timings.toString());
+        return now;
+    }
+
+    /** The model, as Linux tells it. */
+    private static String processor() {
+        try {
+            return Files.readAllLines(Path.of("/proc/cpuinfo")).stream().filter(line -> line.startsWith("model name"))
+                    .map(line -> line.replaceFirst("[^:]*: *", "")).findFirst().orElse(System.getProperty("os.arch"));
+        } catch (IOException notLinux) {
+            return System.getProperty("os.arch");
+        }
+    }
+}
