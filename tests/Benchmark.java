@@ -12,6 +12,7 @@
 //SOURCES support/SidecarProcess.java support/TestServer.java support/Timeline.java support/Wait.java support/Witness.java
 
 import io.kubernetes.client.openapi.ApiException;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -162,6 +163,7 @@ public final class Benchmark implements Callable<Integer> {
             }
             play(course, count, scenarios, () -> folder.ifPresent(results::write));
             results.print(System.out);
+            folder.ifPresent(there -> draw(results, timings, there));
             return judge();
         } finally {
             end();
@@ -180,6 +182,15 @@ public final class Benchmark implements Callable<Integer> {
                 }
             }
             afterRound.run();
+        }
+    }
+
+    /** A JDK without fonts cannot draw; the figures are written all the same. */
+    private static void draw(Results results, Timings timings, Path folder) {
+        try {
+            Pictures.write(results, timings, folder);
+        } catch (IOException | RuntimeException | LinkageError | InternalError failure) {
+            System.err.println("benchmark: no pictures: " + failure);
         }
     }
 

@@ -11,9 +11,16 @@ import java.util.Optional;
  *
  * @param name in tables and pictures
  * @param launcher starts it for a pod
- * @param mainClass of a Java program on this JVM's class path, else empty
+ * @param program if it is a Java program on this JVM's class path, else empty
  */
-record Candidate(String name, SidecarProcess.Launcher launcher, Optional<String> mainClass) {
+record Candidate(String name, SidecarProcess.Launcher launcher, Optional<SidecarProcess.Program> program) {
+
+    /** The JVM's settings in the image (Dockerfile) that a JDK has without preparation; older ones do not know all of them. */
+    static final List<String> SETTINGS = List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:+UseSerialGC", "-Xms4m", "-Xmn2m", "-Xmx20m",
+            "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:TrimNativeHeapInterval=60000", "-XX:+UseCompactObjectHeaders",
+            "-XX:TieredStopAtLevel=1", "-XX:CompileThresholdScaling=10", "-XX:ReservedCodeCacheSize=12m", "-XX:-SegmentedCodeCache",
+            "-Xss256k", "-XX:ActiveProcessorCount=2", "-XX:+UnlockDiagnosticVMOptions", "-XX:ArchiveRelocationMode=0",
+            "-Dsun.misc.unsafe.memory.access=allow", "-Xlog:disable");
 
     /** This project's program. */
     static Candidate ours() {
@@ -26,7 +33,8 @@ record Candidate(String name, SidecarProcess.Launcher launcher, Optional<String>
     }
 
     private static Candidate ofClass(String name, String mainClass) {
-        return new Candidate(name, SidecarProcess.ofClass(mainClass), Optional.of(mainClass));
+        SidecarProcess.Program program = new SidecarProcess.Program(mainClass, SETTINGS);
+        return new Candidate(name, SidecarProcess.of(program), Optional.of(program));
     }
 
     /**
@@ -49,7 +57,7 @@ record Candidate(String name, SidecarProcess.Launcher launcher, Optional<String>
 
     /** Makes its archive of classes, with rights that see that the pod for that does not exist. */
     void prepare(RealServer server) {
-        mainClass.ifPresent(name -> SidecarProcess.train(name, server.kubeconfig()));
+        program.ifPresent(java -> SidecarProcess.train(java, server.kubeconfig()));
     }
 
     private static String fill(String word, Map<String, String> values) {

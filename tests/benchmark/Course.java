@@ -15,7 +15,9 @@ final class Course {
 
     /** How long an application goes on after its pod was deleted; only then does a native sidecar get its SIGTERM. */
     static final Duration DRAIN = Duration.ofSeconds(5);
-    /** After this long, a sidecar that was started is done with starting. */
+    /** How long sidecars run before something happens to them: JVMs that have just started are busy with that. */
+    private static final Duration WARM = Duration.ofSeconds(4);
+    /** After this long, a sidecar has nothing left to do of its start. */
     static final Duration SETTLED = Duration.ofSeconds(10);
     static final String NEXT_LABELLED = "until the next pod is labelled";
     private static final int GETS = 20;
@@ -42,7 +44,7 @@ final class Course {
 
     /** Plays it once, after the team has come to rest. */
     void play(Scenario scenario, Team team) throws ApiException {
-        String leader = team.awaitCalm();
+        String leader = team.awaitCalm(scenario == Scenario.IDLE ? SETTLED : WARM);
         measureGets(team);
         long before = team.mark().version();
         switch (scenario) {
@@ -220,8 +222,8 @@ final class Course {
             note(team, Scenario.IDLE, "API requests per minute, a follower", Figure.Unit.COUNT,
                     average(followers, pod -> requests.get(pod) / minutes));
         });
-        note(team, Scenario.IDLE, "CPU time per minute, leader", Figure.Unit.SECONDS, cpu.get(leader).toNanos() / 1e9 / minutes);
-        note(team, Scenario.IDLE, "CPU time per minute, a follower", Figure.Unit.SECONDS,
+        note(team, Scenario.IDLE, "CPU time per minute, leader", Figure.Unit.CPU_SECONDS, cpu.get(leader).toNanos() / 1e9 / minutes);
+        note(team, Scenario.IDLE, "CPU time per minute, a follower", Figure.Unit.CPU_SECONDS,
                 average(followers, pod -> cpu.get(pod).toNanos() / 1e9 / minutes));
         noteMemory(team, Scenario.IDLE, ", leader", List.of(leader));
         noteMemory(team, Scenario.IDLE, ", a follower", followers);

@@ -4,8 +4,8 @@ enum Scenario {
     HANDOVER(1, "SIGTERM to the leader's sidecar"),
     DELETION(1, "the leader's pod is deleted; SIGTERM once the label has moved, or after %s as to a native sidecar"
             .formatted(Config.show(Course.DRAIN))),
-    GONE(1, "the leader's sidecar is dead, and its pod is removed"),
-    CRASH(2, "SIGKILL to the leader's sidecar; its pod stays"),
+    GONE(1, "SIGKILL to the leader's sidecar, and its pod is removed"),
+    CRASH(2, "SIGKILL to the leader's sidecar; its pod stays, and the sidecar is started again once the label has moved"),
     FREEZE(4, "SIGSTOP to the leader's sidecar until after another pod is labelled, then SIGCONT"),
     HEALING(4, "somebody else changes a label"),
     ROLLOUT(4, "three new pods replace the old ones one by one, the leader's pod first"),

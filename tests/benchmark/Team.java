@@ -23,8 +23,6 @@ final class Team {
     /** Longer than JVMs take to start on a busy machine. */
     private static final Duration START_LIMIT = Duration.ofSeconds(120);
     private static final Duration EXIT_LIMIT = Duration.ofSeconds(30);
-    /** How long sidecars run before something happens to them: JVMs that have just started are busy with that. */
-    private static final Duration WARM = Duration.ofSeconds(4);
     private static final int PODS = 3;
 
     /** The place between two revisions, and the time, at which something is going to be done. */
@@ -168,10 +166,10 @@ final class Team {
         return new Mark(witness().now(), System.nanoTime());
     }
 
-    /** Waits until one pod leads and the sidecars have run for a while; returns the leader. */
-    String awaitCalm() {
+    /** Waits until one pod leads and all sidecars have run for a while; returns the leader. */
+    String awaitCalm(Duration warm) {
         awaitSettled();
-        await("the sidecars of " + candidate + " are warm", WARM.multipliedBy(2), () -> System.nanoTime() - startedAt > WARM.toNanos());
+        await("the sidecars of " + candidate + " are warm", warm.multipliedBy(2), () -> System.nanoTime() - startedAt > warm.toNanos());
         return awaitSettled();
     }
 
@@ -210,20 +208,12 @@ final class Team {
 
     /** Waits for the first value; empty if there is none in time. */
     static OptionalLong awaited(Duration limit, Supplier<OptionalLong> value) {
-        long end = System.nanoTime() + limit.toNanos();
-        while (value.get().isEmpty() && System.nanoTime() < end) {
-            pause();
+        try {
+            Wait.until("a value", limit, () -> value.get().isPresent());
+        } catch (AssertionError late) {
+            return OptionalLong.empty();
         }
         return value.get();
-    }
-
-    private static void pause() {
-        try {
-            Thread.sleep(5);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException(e);
-        }
     }
 
     private static void await(String what, Duration limit, BooleanSupplier condition) {

@@ -76,7 +76,10 @@ final class Group implements AutoCloseable {
      * @param flags of all sidecars, without {@code --election-name}
      */
     Group(TestServer server, String namespace, String election, List<String> flags) {
-        this(server, namespace, election, flags, SidecarProcess::start);
+        this(server, namespace, election, flags, (kubeconfig, space, pod, arguments) -> {
+            SidecarProcess.train(server.kubeconfig()); // which needs the right to see that its pod does not exist
+            return SidecarProcess.start(kubeconfig, space, pod, arguments);
+        });
     }
 
     /** The same with sidecars that another launcher starts. */
@@ -143,7 +146,6 @@ final class Group implements AutoCloseable {
 
     /** The same with other rights. */
     SidecarProcess startSidecar(String pod, Path kubeconfig) {
-        SidecarProcess.train(server.kubeconfig()); // which needs the right to see that its pod does not exist
         SidecarProcess sidecar = launcher.start(kubeconfig, namespace, pod, arguments.toArray(String[]::new));
         sidecars.put(pod, sidecar);
         all.add(sidecar);

@@ -19,21 +19,34 @@ import java.util.concurrent.atomic.AtomicInteger;
  */
 final class SidecarProcess implements AutoCloseable {
 
+    /**
+     * A class of this JVM's class path that takes the program's flags, and ends by itself where its pod does not exist.
+     *
+     * @param settings flags of the JVM that runs it
+     */
+    record Program(String mainClass, List<String> settings) {}
+
     /** Starts the sidecar of a pod and returns at once. */
     @FunctionalInterface
     interface Launcher {
         SidecarProcess start(Path kubeconfig, String namespace, String pod, String... arguments);
     }
 
-    private static final String PROGRAM = "LeaderLabeler";
+    /** The words of a command. */
+    @FunctionalInterface
+    interface CommandLine {
+        List<String> of(Path kubeconfig, String namespace, String pod);
+    }
+
     private static final Path FOLDER = Folders.temporary("sidecars");
     private static final AtomicInteger COUNT = new AtomicInteger();
     /** Many of these start on few cores: compile little, collect simply, stay small. */
     private static final List<String> QUICK = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m", "-Xss512k", "-Xlog:disable",
             "-Dsun.misc.unsafe.memory.access=allow");
+    private static final Program OURS = new Program("LeaderLabeler", QUICK);
     private static final Duration TRAINING_LIMIT = Duration.ofSeconds(60);
 
-    private static final Set<String> TRAINED = new HashSet<>();
+    private static final Set<Program> TRAINED = new HashSet<>();
 
     static {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> Folders.delete(FOLDER)));
@@ -56,11 +69,11 @@ final class SidecarProcess implements AutoCloseable {
         ended = process.onExit().thenApply(p -> System.nanoTime());
     }
 
-    private static List<String> java(String program, String archiveFlag, List<String> arguments) {
+    private static List<String> java(Program program, String archiveFlag, List<String> arguments) {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
-        command.addAll(QUICK);
+        command.addAll(program.settings());
         // Without -Duser.home the sidecar might find a kubeconfig that matters to somebody.
-        command.addAll(List.of(archiveFlag, "-Duser.home=" + FOLDER, "-cp", System.getProperty("java.class.path"), program));
+        command.addAll(List.of(archiveFlag, "-Duser.home=" + FOLDER, "-cp", System.getProperty("java.class.path"), program.mainClass()));
         command.addAll(arguments);
         return command;
     }
@@ -71,22 +84,22 @@ final class SidecarProcess implements AutoCloseable {
 
     /** Starts the sidecar of a pod; returns at once, which is about a second before the sidecar does anything. */
     static SidecarProcess start(Path kubeconfig, String namespace, String pod, String... arguments) {
-        return ofClass(PROGRAM).start(kubeconfig, namespace, pod, arguments);
+        return of(OURS).start(kubeconfig, namespace, pod, arguments);
     }
 
     /** The same with just these of the three variables that a sidecar reads. */
     static SidecarProcess start(Map<String, String> environment, String... arguments) {
-        return start(PROGRAM, environment, arguments);
+        return start(OURS, environment, arguments);
     }
 
-    private static SidecarProcess start(String program, Map<String, String> environment, String... arguments) {
+    private static SidecarProcess start(Program program, Map<String, String> environment, String... arguments) {
         Path archive = archive(program);
         String archiveFlag = Files.exists(archive) ? "-XX:SharedArchiveFile=" + archive : "-Xshare:auto";
         return new SidecarProcess(java(program, archiveFlag, List.of(arguments)), environment);
     }
 
-    /** Starts another class of this JVM's class path, one that takes the same flags, in the same way as the program itself. */
-    static Launcher ofClass(String program) {
+    /** Starts another program in the same way as this project's. */
+    static Launcher of(Program program) {
         return (kubeconfig, namespace, pod, arguments) -> {
             train(program, kubeconfig);
             return start(program, environment(kubeconfig, namespace, pod), arguments);
@@ -99,14 +112,8 @@ final class SidecarProcess implements AutoCloseable {
                 new SidecarProcess(line.of(kubeconfig, namespace, pod), environment(kubeconfig, namespace, pod));
     }
 
-    /** The words of a command. */
-    @FunctionalInterface
-    interface CommandLine {
-        List<String> of(Path kubeconfig, String namespace, String pod);
-    }
-
-    private static Path archive(String program) {
-        return FOLDER.resolve(program + ".jsa");
+    private static Path archive(Program program) {
+        return FOLDER.resolve(program.mainClass() + "-" + Integer.toHexString(program.settings().hashCode()) + ".jsa");
     }
 
     /**
@@ -115,11 +122,11 @@ final class SidecarProcess implements AutoCloseable {
      * it cannot be written they do without.
      */
     static void train(Path kubeconfig) {
-        train(PROGRAM, kubeconfig);
+        train(OURS, kubeconfig);
     }
 
-    /** The same for another program, which must end by itself where its pod does not exist. */
-    static synchronized void train(String program, Path kubeconfig) {
+    /** The same for another program. */
+    static synchronized void train(Program program, Path kubeconfig) {
         if (TRAINED.add(program)) {
             List<String> arguments = List.of("--election-name=training", "--pod-name=none", "--namespace=default", "--http-address=off");
             List<String> command = java(program, "-XX:ArchiveClassesAtExit=" + archive(program), arguments);
