@@ -55,10 +55,10 @@ public final class Benchmark implements Callable<Integer> {
     @Option(names = "--fast", description = "3s/2s/500ms for lease-duration, renew-deadline and retry-period, instead of 15s/10s/2s.")
     private boolean fast;
 
-    @Option(names = "--against", paramLabel = "COMMAND", description = {"Measure this sidecar, too; may be given more than once. A program"
-        + " and its arguments, separated by spaces, without a shell. {pod}, {namespace}, {election}, {kubeconfig}, {lease-duration},"
-        + " {renew-deadline} and {retry-period} are filled in; KUBECONFIG, POD_NAME and POD_NAMESPACE are set, too. It must hold a Lease of"
-        + " the election's name and write the labels {election}/is-leader and {election}/participant."})
+    @Option(names = "--against", paramLabel = "[NAME=]COMMAND", description = {"Measure this sidecar, too; may be given more than once. A"
+        + " program and its arguments, separated by spaces, without a shell. {pod}, {namespace}, {election}, {kubeconfig},"
+        + " {lease-duration}, {renew-deadline} and {retry-period} are filled in; KUBECONFIG, POD_NAME and POD_NAMESPACE are set, too. It"
+        + " must hold a Lease of the election's name and write the labels {election}/is-leader and {election}/participant."})
     private List<String> against = List.of();
 
     @Option(names = "--out", paramLabel = "FOLDER", description = "Write results.json and pictures there.")
@@ -69,9 +69,11 @@ public final class Benchmark implements Callable<Integer> {
 
     private final long begun = System.nanoTime();
     private final List<Team> teams = new CopyOnWriteArrayList<>();
+    private volatile AuditLog audit;
+    private volatile RealServer server;
     private volatile boolean ending;
 
-    /** Measures, and ends the JVM with the exit code; whatever runs then is ended by shutdown hooks, as after Ctrl-C. */
+    /** Measures, and ends the JVM with the exit code; whatever runs then is ended by a shutdown hook, as after Ctrl-C. */
     public static void main(String... arguments) {
         System.setProperty("org.slf4j.simpleLogger.log.io.fabric8.kubeapitest", "warn"); // says at every start that it makes keys
         System.setProperty("java.awt.headless", "true");
@@ -95,7 +97,9 @@ public final class Benchmark implements Callable<Integer> {
         try {
             count = number(rounds);
             scenarios = scenario == null ? EnumSet.allOf(Scenario.class) : scenarios(scenario);
-            against.forEach(template -> candidates.add(Candidate.ofCommand(template, Team.ELECTION, timings)));
+            for (String template : against) {
+                addCandidate(candidates, template, Candidate.ofCommand(template, Team.ELECTION, timings));
+            }
             folder = Optional.ofNullable(out).map(Benchmark::folder);
         } catch (IllegalArgumentException bad) {
             return complain(bad);
@@ -134,6 +138,14 @@ public final class Benchmark implements Callable<Integer> {
         return chosen;
     }
 
+    private static void addCandidate(List<Candidate> candidates, String template, Candidate added) {
+        if (candidates.stream().anyMatch(other -> other.name().equals(added.name()))) {
+            throw new IllegalArgumentException("--against: \"" + template + "\" must have a name of its own, by NAME= before it; there is"
+                    + " another " + added);
+        }
+        candidates.add(added);
+    }
+
     private static Path folder(String text) {
         Path folder = Path.of(text);
         if (Files.exists(folder) && !Files.isDirectory(folder)) {
@@ -146,30 +158,24 @@ public final class Benchmark implements Callable<Integer> {
 
     private int measure(Timings timings, int count, Set<Scenario> scenarios, List<Candidate> candidates, Optional<Path> folder)
             throws ApiException {
-        AuditLog audit = new AuditLog();
-        RealServer server = RealServer.start(audit.flags());
-        try {
-            if (!server.canStop()) {
-                scenarios.remove(Scenario.OUTAGE);
-            }
-            candidates.forEach(candidate -> candidate.prepare(server));
-            Results results = new Results(Circumstances.now(server, timings));
-            Course course = new Course(server, Optional.of(audit).filter(log -> server.canStop()), timings,
-                    Duration.ofSeconds(fast ? 20 : 60), results);
-            for (Candidate candidate : candidates) {
-                teams.add(new Team(candidate, server, timings));
-                teams.getLast().start();
-                teams.getLast().awaitSettled();
-            }
-            play(course, count, scenarios, () -> folder.ifPresent(results::write));
-            results.print(System.out);
-            folder.ifPresent(there -> draw(results, timings, there));
-            return judge();
-        } finally {
-            end();
-            server.close();
-            audit.close();
+        audit = new AuditLog();
+        server = RealServer.start(audit.flags());
+        if (!server.canStop()) {
+            scenarios.remove(Scenario.OUTAGE);
         }
+        candidates.forEach(candidate -> candidate.prepare(server));
+        Results results = new Results(Circumstances.now(server, timings));
+        Course course = new Course(server, Optional.of(audit).filter(log -> server.canStop()), timings,
+                Duration.ofSeconds(fast ? 20 : 60), results);
+        for (Candidate candidate : candidates) {
+            teams.add(new Team(candidate, server, timings));
+            teams.getLast().start();
+            teams.getLast().awaitSettled();
+        }
+        play(course, count, scenarios, () -> folder.ifPresent(results::write));
+        results.print(System.out);
+        folder.ifPresent(there -> draw(results, timings, there));
+        return judge();
     }
 
     private void play(Course course, int count, Set<Scenario> scenarios, Runnable afterRound) throws ApiException {
@@ -207,9 +213,19 @@ public final class Benchmark implements Callable<Integer> {
         }
     }
 
-    /** Ends every sidecar that was started here, a half-started one included. The API server has a shutdown hook of its own. */
+    /** Ends every process that was started here, a half-started one included, and deletes what they wrote. For the shutdown hook. */
     private void end() {
         ending = true;
         teams.forEach(Team::end);
+        if (server != null) {
+            server.close();
+        }
+        ProcessHandle.current().children().toList().forEach(child -> {
+            child.destroyForcibly();
+            child.onExit().join();
+        });
+        if (audit != null) {
+            audit.close();
+        }
     }
 }

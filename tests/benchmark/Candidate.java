@@ -5,6 +5,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * A sidecar that is measured.
@@ -15,6 +17,7 @@ import java.util.Optional;
  */
 record Candidate(String name, SidecarProcess.Launcher launcher, Optional<SidecarProcess.Program> program) {
 
+    private static final Pattern NAMED = Pattern.compile("([\\w.-]{1,16})=(.*)");
     /** The JVM's settings in the image (Dockerfile) that a JDK has without preparation; older ones do not know all of them. */
     static final List<String> SETTINGS = List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:+UseSerialGC", "-Xms4m", "-Xmn2m", "-Xmx20m",
             "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:TrimNativeHeapInterval=60000", "-XX:+UseCompactObjectHeaders",
@@ -39,12 +42,14 @@ record Candidate(String name, SidecarProcess.Launcher launcher, Optional<Sidecar
 
     /**
      * Any program, by a template of its command: words, separated by spaces, in which placeholders stand for what differs. No shell runs
-     * it, since signals have to reach the program itself.
+     * it, since signals have to reach the program itself. {@code NAME=} before it is its name, else that is the program's.
      *
-     * @throws IllegalArgumentException if there is no such program; the message names value and rule
+     * @throws IllegalArgumentException if there is no such program; the message names flag, value and rule
      */
     static Candidate ofCommand(String template, String election, Timings timings) {
-        List<String> words = Arrays.stream(template.split(" ")).filter(word -> !word.isEmpty()).toList();
+        Matcher named = NAMED.matcher(template);
+        String command = named.matches() ? named.group(2) : template;
+        List<String> words = Arrays.stream(command.split(" ")).filter(word -> !word.isEmpty()).toList();
         if (words.isEmpty() || !isProgram(words.getFirst())) {
             throw new IllegalArgumentException("--against: \"" + template + "\" must begin with a program that can be run");
         }
@@ -52,7 +57,8 @@ record Candidate(String name, SidecarProcess.Launcher launcher, Optional<Sidecar
                 "{renew-deadline}", Config.show(timings.renewDeadline()), "{retry-period}", Config.show(timings.retryPeriod()));
         SidecarProcess.CommandLine line = (kubeconfig, namespace, pod) -> words.stream().map(word -> fill(fill(word, fixed),
                 Map.of("{kubeconfig}", kubeconfig.toString(), "{namespace}", namespace, "{pod}", pod))).toList();
-        return new Candidate(Path.of(words.getFirst()).getFileName().toString(), SidecarProcess.ofCommand(line), Optional.empty());
+        String name = named.matches() ? named.group(1) : Path.of(words.getFirst()).getFileName().toString();
+        return new Candidate(name, SidecarProcess.ofCommand(line), Optional.empty());
     }
 
     /** Makes its archive of classes, with rights that see that the pod for that does not exist. */
