@@ -89,18 +89,9 @@ public final class Benchmark implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Timings timings = fast ? Timings.FAST : Timings.DEFAULT;
-        int count;
-        Set<Scenario> scenarios;
-        List<Candidate> candidates = new ArrayList<>(List.of(Candidate.ours(), Candidate.baseline()));
-        Optional<Path> folder;
+        Plan plan;
         try {
-            count = number(rounds);
-            scenarios = scenario == null ? EnumSet.allOf(Scenario.class) : scenarios(scenario);
-            for (String template : against) {
-                addCandidate(candidates, template, Candidate.ofCommand(template, Team.ELECTION, timings));
-            }
-            folder = Optional.ofNullable(out).map(Benchmark::folder);
+            plan = plan();
         } catch (IllegalArgumentException bad) {
             return complain(bad);
         }
@@ -110,7 +101,7 @@ public final class Benchmark implements Callable<Integer> {
             return FAILED;
         }
         try {
-            return measure(timings, count, scenarios, candidates, folder);
+            return measure(plan);
         } catch (ApiException | RuntimeException | AssertionError failure) {
             if (!ending) { // else it failed because Ctrl-C has ended what it was about
                 failure.printStackTrace();
@@ -120,6 +111,17 @@ public final class Benchmark implements Callable<Integer> {
     }
 
     // --- The command line ----------------------------------------------------------------------------------------------
+
+    private Plan plan() {
+        Timings timings = fast ? Timings.FAST : Timings.DEFAULT;
+        List<Candidate> candidates = new ArrayList<>(List.of(Candidate.ours(), Candidate.baseline()));
+        for (String template : against) {
+            addCandidate(candidates, template, Candidate.ofCommand(template, Team.ELECTION, timings));
+        }
+        return new Plan(timings, Duration.ofSeconds(fast ? 20 : 60), number(rounds),
+                scenario == null ? EnumSet.allOf(Scenario.class) : scenarios(scenario), candidates,
+                Optional.ofNullable(out).map(Benchmark::folder));
+    }
 
     private static int number(String text) {
         if (!text.matches("[1-9][0-9]{0,4}")) {
@@ -156,38 +158,33 @@ public final class Benchmark implements Callable<Integer> {
 
     // --- Measuring -----------------------------------------------------------------------------------------------------
 
-    private int measure(Timings timings, int count, Set<Scenario> scenarios, List<Candidate> candidates, Optional<Path> folder)
-            throws ApiException {
+    private int measure(Plan plan) throws ApiException {
         audit = new AuditLog();
         server = RealServer.start(audit.flags());
-        if (!server.canStop()) {
-            scenarios.remove(Scenario.OUTAGE);
-        }
-        candidates.forEach(candidate -> candidate.prepare(server));
-        Results results = new Results(Circumstances.now(server, timings));
-        Course course = new Course(server, Optional.of(audit).filter(log -> server.canStop()), timings,
-                Duration.ofSeconds(fast ? 20 : 60), results);
-        for (Candidate candidate : candidates) {
-            teams.add(new Team(candidate, server, timings));
+        plan.candidates().forEach(candidate -> candidate.prepare(server));
+        Results results = new Results(Circumstances.now(server, plan.timings()));
+        for (Candidate candidate : plan.candidates()) {
+            teams.add(new Team(candidate, server, plan.timings()));
             teams.getLast().start();
             teams.getLast().awaitSettled();
         }
-        play(course, count, scenarios, () -> folder.ifPresent(results::write));
+        play(plan, new Course(server, Optional.of(audit).filter(log -> server.canStop()), plan, results), results);
         results.print(System.out);
-        folder.ifPresent(there -> draw(results, timings, there));
+        plan.folder().ifPresent(folder -> draw(results, plan.timings(), folder));
         return judge();
     }
 
-    private void play(Course course, int count, Set<Scenario> scenarios, Runnable afterRound) throws ApiException {
-        for (int round = 0; round < count; round++) {
-            for (Scenario each : scenarios) {
-                for (Team team : each.isIn(round) ? teams : List.<Team>of()) {
-                    System.err.printf("%5d s  round %d of %d: %s, %s%n", (System.nanoTime() - begun) / 1_000_000_000, round + 1, count,
-                            each, team.candidate());
+    private void play(Plan plan, Course course, Results results) throws ApiException {
+        for (int round = 0; round < plan.rounds(); round++) {
+            for (Scenario each : plan.scenarios()) {
+                for (Team team : each.isIn(round, server) ? teams : List.<Team>of()) {
+                    System.err.printf("%5d s  round %d of %d: %s, %s%n", (System.nanoTime() - begun) / 1_000_000_000, round + 1,
+                            plan.rounds(), each, team.candidate());
                     course.play(each, team);
                 }
             }
-            afterRound.run();
+            results.add("load at the end", Circumstances.load());
+            plan.folder().ifPresent(results::write); // whatever comes, an hour's work is not lost
         }
     }
 

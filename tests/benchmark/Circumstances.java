@@ -23,13 +23,18 @@ final class Circumstances {
         now.put("processors", processor() + ", " + system.getAvailableProcessors() + " of them");
         now.put("memory", "%.0f GiB".formatted(system.getTotalMemorySize() / Math.pow(2, 30)));
         now.put("system", system.getName() + " " + system.getVersion());
-        now.put("load", "%.2f".formatted(system.getSystemLoadAverage()));
+        now.put("load at the beginning", load());
         now.put("server", server.title());
         now.put("java", System.getProperty("java.vendor") + " " + Runtime.version());
         now.put("versions", String.join(", ", Arrays.asList(new LeaderLabeler.About().getVersion())));
         now.put("settings of the JVMs", String.join(" ", Candidate.SETTINGS));
         now.put("timings", timings.toString());
         return now;
+    }
+
+    /** The system's load average of the last minute. */
+    static String load() {
+        return "%.2f".formatted(ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage());
     }
 
     /** The model, as Linux tells it. */

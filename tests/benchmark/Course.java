@@ -29,15 +29,12 @@ final class Course {
     private final Duration moveLimit;
     private final Results results;
 
-    /**
-     * @param audit log of the server; without it nobody knows who asked what
-     * @param idle for how long a team is left alone to see what it does then
-     */
-    Course(RealServer server, Optional<AuditLog> audit, Timings timings, Duration idle, Results results) {
+    /** With the server's audit log; without it nobody knows who asked what. */
+    Course(RealServer server, Optional<AuditLog> audit, Plan plan, Results results) {
         this.server = server;
         this.audit = audit;
-        this.timings = timings;
-        this.idle = idle;
+        this.timings = plan.timings();
+        this.idle = plan.idle();
         this.moveLimit = timings.leaseDuration().multipliedBy(2).plusSeconds(5);
         this.results = results;
     }
@@ -57,7 +54,7 @@ final class Course {
             case ROLLOUT -> rollOut(team, leader);
             case STARTUP -> startOneMore(team);
             case IDLE -> idle(team, leader);
-            case OUTAGE -> breakServer(team);
+            case OUTAGE -> breakServer(team, leader);
         }
         team.awaitSettled();
         team.mark();
@@ -170,13 +167,9 @@ final class Course {
         Team.Mark mark = team.mark();
         for (String pod : old) {
             addReady(team);
-            team.group().hold(pod);
-            team.group().deletePod(pod);
-            team.term(pod);
-            team.awaitEnd(pod);
-            team.remove(pod);
+            retire(team, pod);
         }
-        noteChanges(team, Scenario.ROLLOUT, mark);
+        noteChanges(team, Scenario.ROLLOUT, mark, leader);
         noteLeaders(team, Scenario.ROLLOUT, mark);
     }
 
@@ -198,6 +191,11 @@ final class Course {
         note(team, Scenario.STARTUP, "until its pod has a label", team.awaitLabel(pod) - since);
         Wait.until("the sidecar has settled", SETTLED.multipliedBy(2), () -> System.nanoTime() - since > SETTLED.toNanos());
         noteMemory(team, Scenario.STARTUP, "", List.of(pod));
+        retire(team, pod);
+    }
+
+    /** Deletes a pod; its kubelet sends SIGTERM at once, and removes the pod when the sidecar has ended. */
+    private void retire(Team team, String pod) {
         team.group().hold(pod);
         team.group().deletePod(pod);
         team.term(pod);
@@ -243,7 +241,7 @@ final class Course {
     // --- The API server fails ------------------------------------------------------------------------------------------
 
     /** Afterwards as long as a lease, in which those would lead who think that the leader is dead. */
-    private void breakServer(Team team) {
+    private void breakServer(Team team, String leader) {
         Team.Mark mark = team.mark();
         server.pauseServer();
         try {
@@ -253,17 +251,22 @@ final class Course {
         }
         long end = System.nanoTime() + timings.leaseDuration().toNanos();
         Wait.until("the lease is over", moveLimit, () -> System.nanoTime() > end);
-        noteChanges(team, Scenario.OUTAGE, mark);
+        noteChanges(team, Scenario.OUTAGE, mark, leader);
         noteLeaders(team, Scenario.OUTAGE, mark);
     }
 
     // --- The rest ------------------------------------------------------------------------------------------------------
 
     /** How often another pod than before was labelled. */
-    private void noteChanges(Team team, Scenario scenario, Team.Mark mark) {
+    private void noteChanges(Team team, Scenario scenario, Team.Mark mark, String leader) {
         team.awaitSettled();
-        note(team, scenario, "changes of leader", Figure.Unit.COUNT,
-                team.witness().movesSince(mark.version()).stream().filter(Witness.Move::on).count());
+        int changes = 0;
+        String labelled = leader;
+        for (Witness.Move move : team.witness().movesSince(mark.version())) {
+            changes += move.on() && !move.pod().equals(labelled) ? 1 : 0;
+            labelled = move.on() ? move.pod() : labelled;
+        }
+        note(team, scenario, "changes of leader", Figure.Unit.COUNT, changes);
     }
 
     /** A time that ends when something was seen, if it was within the limit. */

@@ -22,7 +22,12 @@ final class Results {
 
     /** Nothing measured yet, under circumstances, such as machine and versions, that have to be known with the figures. */
     Results(Map<String, Object> circumstances) {
-        this.circumstances = circumstances;
+        this.circumstances = new LinkedHashMap<>(circumstances);
+    }
+
+    /** Adds a circumstance, or replaces it. */
+    void add(String circumstance, Object value) {
+        circumstances.put(circumstance, value);
     }
 
     /** Adds a value; what was not seen within its limit is infinite. */

@@ -26,14 +26,9 @@ enum Scenario {
         return title;
     }
 
-    /** Whether it is played in this round, counted from 0: those that take long are played in every n-th. */
-    boolean isIn(int round) {
-        return round % every == 0;
-    }
-
-    /** How often it is played in this many rounds. */
-    int times(int rounds) {
-        return (rounds + every - 1) / every;
+    /** Whether it is played in this round, counted from 0: what takes long only in every n-th, and no outage where that is not ours. */
+    boolean isIn(int round, RealServer server) {
+        return round % every == 0 && (this != OUTAGE || server.canStop());
     }
 
     /** As the command line names it. */
