@@ -37,7 +37,6 @@ import okhttp3.RequestBody;
 import okhttp3.Response;
 import okio.BufferedSource;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -80,14 +79,14 @@ abstract class ConformanceTest {
 
     // ------------------------------------------------------------------------------------------------------------ leases
 
-    @Test
+    @ConcurrentTest
     void a_lease_without_spec_comes_back_with_an_empty_one() {
         var created = created(post(leases, "{metadata: {name: l}}"));
         assertEquals(Map.of(), created.get("spec"));
         assertEquals(Map.of(), ok(get(leases + "/l")).get("spec"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_new_object_gets_uid_version_and_creation_time_from_the_server() {
         var created = created(post(leases, "{metadata: {name: l, uid: mine, creationTimestamp: '2001-01-01T00:00:00Z'}}"));
         assertTrue(uid(created).matches("[0-9a-f-]{36}"), uid(created));
@@ -96,7 +95,7 @@ abstract class ConformanceTest {
         assertEquals(namespace, Json.text(created, "metadata", "namespace"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_name_is_given_once() {
         created(post(leases, "{metadata: {name: l}}"));
         var refused = post(leases, "{metadata: {name: l}}");
@@ -104,24 +103,24 @@ abstract class ConformanceTest {
         assertEquals(Map.of("name", "l", "group", "coordination.k8s.io", "kind", "leases"), refused.body.get("details"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_name_is_made_from_generate_name() {
         var name = Json.text(created(post(leases, "{metadata: {generateName: l-}}")), "metadata", "name");
         assertTrue(name.matches("l-[a-z0-9]{5}"), name);
     }
 
-    @Test
+    @ConcurrentTest
     void an_object_without_name_is_invalid() {
         assertRefused(post(leases, "{metadata: {}}"), 422, "Invalid",
                 "Lease.coordination.k8s.io \"\" is invalid: metadata.name: Required value: name or generateName is required");
     }
 
-    @Test
+    @ConcurrentTest
     void creating_with_a_resource_version_is_refused() {
         assertRefused(post(leases, "{metadata: {name: l, resourceVersion: '5'}}"), 500, null, "resourceVersion should not be set");
     }
 
-    @Test
+    @ConcurrentTest
     void a_missing_object_is_not_found() {
         assertRefused(get(leases + "/none"), 404, "NotFound", "leases.coordination.k8s.io \"none\" not found");
         assertRefused(patch(leases + "/none", "{metadata: {uid: x}}"), 404, "NotFound", "leases.coordination.k8s.io \"none\" not found");
@@ -129,7 +128,7 @@ abstract class ConformanceTest {
         assertRefused(put(pods + "/none", pod("none", "")), 404, "NotFound", "pods \"none\" not found");
     }
 
-    @Test
+    @ConcurrentTest
     void nothing_can_be_created_in_a_missing_namespace() {
         var elsewhere = "/apis/coordination.k8s.io/v1/namespaces/missing/leases";
         assertRefused(post(elsewhere, "{metadata: {name: l}}"), 404, "NotFound", "namespaces \"missing\" not found");
@@ -137,7 +136,7 @@ abstract class ConformanceTest {
         assertEquals(List.of(), ok(get(elsewhere)).get("items"));
     }
 
-    @Test
+    @ConcurrentTest
     void the_current_version_replaces_a_lease() throws ApiException {
         var lease = coordination.createNamespacedLease(namespace, lease("l", "web-0")).execute();
         lease.getSpec().holderIdentity("web-1").leaseDurationSeconds(15).acquireTime(OffsetDateTime.parse("2026-01-02T03:04:05.678901Z"));
@@ -148,7 +147,7 @@ abstract class ConformanceTest {
         assertTrue(Long.parseLong(replaced.getMetadata().getResourceVersion()) > Long.parseLong(lease.getMetadata().getResourceVersion()));
     }
 
-    @Test
+    @ConcurrentTest
     void a_stale_resource_version_is_a_conflict() throws ApiException {
         var stale = coordination.createNamespacedLease(namespace, lease("l", "web-0")).execute();
         coordination.replaceNamespacedLease("l", namespace, lease("l", "web-1").metadata(stale.getMetadata())).execute();
@@ -158,21 +157,21 @@ abstract class ConformanceTest {
                         + "please apply your changes to the latest version and try again");
     }
 
-    @Test
+    @ConcurrentTest
     void replacing_a_lease_needs_a_resource_version() {
         created(post(leases, "{metadata: {name: l}}"));
         assertRefused(put(leases + "/l", "{metadata: {name: l}}"), 422, "Invalid",
                 "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update");
     }
 
-    @Test
+    @ConcurrentTest
     void replacing_with_another_uid_is_a_conflict() {
         var lease = created(post(leases, "{metadata: {name: l}}"));
         assertRefused(put(leases + "/l", "{metadata: {name: l, uid: other, resourceVersion: '" + version(lease) + "'}}"), 409, "Conflict",
                 "Precondition failed: UID in precondition: other, UID in object meta: " + uid(lease));
     }
 
-    @Test
+    @ConcurrentTest
     void replacing_a_deleted_lease_creates_it_whatever_version_it_carries() throws ApiException {
         var deleted = coordination.createNamespacedLease(namespace, lease("l", "web-0")).execute();
         coordination.deleteNamespacedLease("l", namespace).execute();
@@ -180,7 +179,7 @@ abstract class ConformanceTest {
         assertNotEquals(deleted.getMetadata().getUid(), uid(created(again)));
     }
 
-    @Test
+    @ConcurrentTest
     void replacing_a_deleted_lease_with_its_uid_is_a_conflict() {
         var deleted = created(post(leases, "{metadata: {name: l}}"));
         ok(delete(leases + "/l", ""));
@@ -189,7 +188,7 @@ abstract class ConformanceTest {
         assertEquals(404, get(leases + "/l").status);
     }
 
-    @Test
+    @ConcurrentTest
     void a_new_lease_of_the_same_name_is_another_object() {
         var first = created(post(leases, "{metadata: {name: l}}"));
         ok(delete(leases + "/l", ""));
@@ -198,7 +197,7 @@ abstract class ConformanceTest {
         assertTrue(Long.parseLong(version(second)) > Long.parseLong(version(first)));
     }
 
-    @Test
+    @ConcurrentTest
     void replacing_a_lease_that_never_was_creates_it() {
         created(put(leases + "/l", "{metadata: {name: l}, spec: {holderIdentity: web-0}}"));
         assertEquals("web-0", Json.text(ok(get(leases + "/l")), "spec", "holderIdentity"));
@@ -231,7 +230,7 @@ abstract class ConformanceTest {
         assertRefused(patch(leases + "/l", "{spec: {" + spec + "}}"), 422, "Invalid", " \"\" is invalid: patch: Invalid value: ");
     }
 
-    @Test
+    @ConcurrentTest
     void times_of_a_lease_keep_their_microseconds() {
         var lease = created(post(leases, "{metadata: {name: l}, spec: {acquireTime: '2026-01-02T03:04:05.000001Z', "
                 + "renewTime: '2026-01-02T03:04:05.120000+02:00'}}"));
@@ -239,14 +238,14 @@ abstract class ConformanceTest {
         assertEquals("2026-01-02T01:04:05.120000Z", Json.text(lease, "spec", "renewTime"));
     }
 
-    @Test
+    @ConcurrentTest
     void no_holder_and_an_empty_holder_are_different() {
         created(post(leases, "{metadata: {name: l}, spec: {holderIdentity: ''}}"));
         assertEquals("", Json.text(ok(get(leases + "/l")), "spec", "holderIdentity"));
         assertEquals(Map.of(), ok(patch(leases + "/l", "{spec: {holderIdentity: null}}")).get("spec"));
     }
 
-    @Test
+    @ConcurrentTest
     void unknown_fields_are_dropped() {
         var lease = created(post(leases, "{metadata: {name: l, unknown: 1}, spec: {holderIdentity: web-0, unknown: 2}, unknown: 3}"));
         assertEquals(Map.of("holderIdentity", "web-0"), lease.get("spec"));
@@ -255,7 +254,7 @@ abstract class ConformanceTest {
         assertEquals(version(lease), version(ok(patch(leases + "/l", "{spec: {unknown: 4}}"))));
     }
 
-    @Test
+    @ConcurrentTest
     void a_body_must_be_of_the_object_that_the_path_names() {
         var lease = created(post(leases, "{metadata: {name: l}}"));
         assertRefused(put(leases + "/l", "{metadata: {name: m, resourceVersion: '" + version(lease) + "'}}"), 400, "BadRequest",
@@ -269,7 +268,7 @@ abstract class ConformanceTest {
 
     // ------------------------------------------------------------------------------------------------------------ patches
 
-    @Test
+    @ConcurrentTest
     void a_write_that_changes_nothing_keeps_the_version() {
         var lease = created(post(leases, "{metadata: {name: l, labels: {a: '1'}}, spec: {leaseDurationSeconds: 15}}"));
         assertEquals(lease, ok(patch(leases + "/l", "{metadata: {labels: {a: '1', b: null}}, spec: {leaseDurationSeconds: 15}}")));
@@ -277,7 +276,7 @@ abstract class ConformanceTest {
         assertEquals(lease, ok(put(leases + "/l", Json.print(lease))));
     }
 
-    @Test
+    @ConcurrentTest
     void a_stale_version_in_a_patch_is_a_conflict() {
         var pod = created(post(pods, pod("p", "")));
         var patch = "{metadata: {resourceVersion: '" + version(pod) + "', labels: {a: '%s'}}}";
@@ -289,20 +288,20 @@ abstract class ConformanceTest {
         assertEquals("1", Json.text(ok(get(pods + "/p")), "metadata", "labels", "a"));
     }
 
-    @Test
+    @ConcurrentTest
     void another_uid_in_a_patch_is_unprocessable() {
         created(post(pods, pod("p", "")));
         assertRefused(patch(pods + "/p", "{metadata: {uid: other, labels: {a: '1'}}}"), 422, "Invalid",
                 "Pod \"p\" is invalid: metadata.uid: Invalid value: \"other\": field is immutable");
     }
 
-    @Test
+    @ConcurrentTest
     void a_stale_version_counts_before_another_uid() {
         created(post(pods, pod("p", "")));
         assertEquals(409, patch(pods + "/p", "{metadata: {uid: other, resourceVersion: '1'}}").status);
     }
 
-    @Test
+    @ConcurrentTest
     void of_20_parallel_patches_with_one_version_exactly_one_succeeds() throws Exception {
         var pod = created(post(pods, pod("p", "")));
         List<Callable<Integer>> patches = new ArrayList<>();
@@ -320,7 +319,7 @@ abstract class ConformanceTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void null_in_a_patch_removes_a_key_and_leaves_the_others() throws ApiException {
         created(post(pods, pod("p", "labels: {a: '1', b: '2'}, annotations: {c: '3'}")));
         var patched = mergePatch("{\"metadata\": {\"labels\": {\"a\": null, \"d\": \"4\"}}}");
@@ -334,27 +333,27 @@ abstract class ConformanceTest {
                 V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client);
     }
 
-    @Test
+    @ConcurrentTest
     void removing_the_last_label_leaves_none() {
         created(post(pods, pod("p", "labels: {a: '1'}")));
         assertNull(Json.at(ok(patch(pods + "/p", "{metadata: {labels: {a: null}}}")), "metadata", "labels"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_label_must_be_text() {
         created(post(pods, pod("p", "")));
         assertRefused(patch(pods + "/p", "{metadata: {labels: {a: true}}}"), 422, "Invalid", " \"\" is invalid: patch: Invalid value: ");
         assertRefused(post(pods, pod("q", "labels: {a: true}")), 400, "BadRequest", "Pod in version \"v1\" cannot be handled as a Pod: ");
     }
 
-    @Test
+    @ConcurrentTest
     void a_patch_must_be_an_object_of_a_known_type() {
         created(post(pods, pod("p", "")));
         assertRefused(call("PATCH", pods + "/p", "[1]", "application/merge-patch+json"), 400, "BadRequest", "error decoding patch: ");
         assertRefused(call("PATCH", pods + "/p", "{}", "text/plain"), 415, "UnsupportedMediaType", "415: Unsupported Media Type");
     }
 
-    @Test
+    @ConcurrentTest
     void a_patch_that_takes_the_version_away_is_unconditional_for_a_pod_and_refused_for_a_lease() {
         created(post(pods, pod("p", "")));
         ok(patch(pods + "/p", "{metadata: {resourceVersion: null, labels: {a: '1'}}}"));
@@ -363,7 +362,7 @@ abstract class ConformanceTest {
                 "must be specified for an update");
     }
 
-    @Test
+    @ConcurrentTest
     void what_belongs_to_the_server_cannot_be_patched() {
         var pod = created(post(pods, pod("p", "")));
         assertEquals(version(pod), version(ok(patch(pods + "/p", "{metadata: {creationTimestamp: null, generation: 7}}"))));
@@ -373,13 +372,13 @@ abstract class ConformanceTest {
 
     // ------------------------------------------------------------------------------------------------------------ pods
 
-    @Test
+    @ConcurrentTest
     void a_new_pod_is_pending_whatever_status_it_claims() {
         var body = "{metadata: {name: p}, spec: {containers: [{name: c, image: i}]}, status: {phase: Running}}";
         assertEquals("Pending", Json.text(created(post(pods, body)), "status", "phase"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_write_of_the_pod_leaves_its_status_alone() {
         created(post(pods, pod("p", "")));
         var patched = ok(patch(pods + "/p", "{metadata: {labels: {a: '1'}}, status: {phase: Failed}}"));
@@ -387,7 +386,7 @@ abstract class ConformanceTest {
         assertEquals("1", Json.text(patched, "metadata", "labels", "a"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_write_of_the_status_leaves_the_spec_and_the_owners_alone_but_not_the_labels() {
         created(post(pods, pod("p", "labels: {a: '1', b: '2'}")));
         var owners = "ownerReferences: [{apiVersion: v1, kind: Pod, name: o, uid: u}]";
@@ -404,7 +403,7 @@ abstract class ConformanceTest {
         assertEquals("c", Json.text(podSpecContainer(replaced), "name"));
     }
 
-    @Test
+    @ConcurrentTest
     void the_spec_of_a_pod_cannot_be_changed() {
         created(post(pods, pod("p", "")));
         assertRefused(patch(pods + "/p", "{metadata: {labels: {a: '1'}}, spec: {nodeName: n}}"), 422, "Invalid",
@@ -412,14 +411,14 @@ abstract class ConformanceTest {
         assertNull(Json.at(ok(get(pods + "/p")), "metadata", "labels"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_pod_can_be_replaced_without_a_version() {
         var pod = created(post(pods, pod("p", "labels: {a: '1'}")));
         var changed = Json.merge(pod, Json.parse("{metadata: {resourceVersion: null, labels: {a: '2'}}}"));
         assertEquals("2", Json.text(ok(put(pods + "/p", Json.print(changed))), "metadata", "labels", "a"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_failed_pod_can_still_be_patched() throws ApiException {
         created(post(pods, pod("p", "")));
         ok(patch(pods + "/p/status", "{status: {phase: Failed}}"));
@@ -430,7 +429,7 @@ abstract class ConformanceTest {
 
     // ------------------------------------------------------------------------------------------------------------ deletion
 
-    @Test
+    @ConcurrentTest
     void a_scheduled_pod_is_terminating_until_its_kubelet_deletes_it_without_grace() {
         created(post(pods, scheduled("p", "terminationGracePeriodSeconds: 20")));
         var before = Instant.now();
@@ -445,7 +444,7 @@ abstract class ConformanceTest {
         assertEquals(404, get(pods + "/p").status);
     }
 
-    @Test
+    @ConcurrentTest
     void a_second_deletion_can_only_shorten_the_grace_period() {
         created(post(pods, scheduled("p", "")));
         var terminating = ok(delete(pods + "/p", ""));
@@ -458,7 +457,7 @@ abstract class ConformanceTest {
         assertEquals(sooner, ok(delete(pods + "/p?gracePeriodSeconds=10", "")));
     }
 
-    @Test
+    @ConcurrentTest
     void a_terminating_pod_can_be_patched_but_not_saved() {
         created(post(pods, scheduled("p", "")));
         var terminating = ok(delete(pods + "/p", ""));
@@ -469,7 +468,7 @@ abstract class ConformanceTest {
                 "Pod \"p\" is invalid: metadata.deletionGracePeriodSeconds: Invalid value: 0: field is immutable");
     }
 
-    @Test
+    @ConcurrentTest
     void an_unscheduled_pod_is_marked_and_gone_in_one_request() {
         var pod = created(post(pods, pod("p", "")));
         try (var watch = watch(pods + "?resourceVersion=" + version(pod))) {
@@ -491,7 +490,7 @@ abstract class ConformanceTest {
         assertEquals(404, get(pods + "/p").status);
     }
 
-    @Test
+    @ConcurrentTest
     void deletion_can_be_bound_to_uid_and_version() {
         var pod = created(post(pods, pod("p", "")));
         assertRefused(delete(pods + "/p", "{preconditions: {uid: other}}"), 409, "Conflict",
@@ -503,7 +502,7 @@ abstract class ConformanceTest {
         ok(delete(pods + "/p", "{preconditions: {uid: '" + uid(pod) + "', resourceVersion: '" + version(pod) + "'}}"));
     }
 
-    @Test
+    @ConcurrentTest
     void deleting_a_lease_is_answered_with_a_status() {
         var lease = created(post(leases, "{metadata: {name: l}}"));
         var status = ok(delete(leases + "/l", ""));
@@ -525,7 +524,7 @@ abstract class ConformanceTest {
         assertEquals(names, String.join(" ", list.getItems().stream().map(pod -> pod.getMetadata().getName()).toList()));
     }
 
-    @Test
+    @ConcurrentTest
     void a_field_selector_selects_one_name() throws ApiException {
         created(post(pods, pod("a", "")));
         created(post(pods, pod("b", "")));
@@ -533,13 +532,13 @@ abstract class ConformanceTest {
         assertEquals(List.of("b"), list.getItems().stream().map(pod -> pod.getMetadata().getName()).toList());
     }
 
-    @Test
+    @ConcurrentTest
     void a_malformed_selector_is_a_bad_request() {
         assertRefused(get(pods + "?labelSelector=a%20in%20(b"), 400, "BadRequest", "unable to parse requirement: ");
         assertRefused(get(pods + "?fieldSelector=unknown%3Da"), 400, "BadRequest", "field label not supported: unknown");
     }
 
-    @Test
+    @ConcurrentTest
     void a_list_can_span_all_namespaces() {
         created(post(leases, "{metadata: {name: l}}"));
         created(post(leases.replace(namespace, server.newNamespace()), "{metadata: {name: l}}"));
@@ -548,13 +547,13 @@ abstract class ConformanceTest {
         assertEquals("LeaseList", list.get("kind"));
     }
 
-    @Test
+    @ConcurrentTest
     void a_list_newer_than_the_newest_is_a_timeout() {
         long future = Long.parseLong(listVersion()) + 1_000_000;
         assertRefused(get(pods + "?resourceVersion=" + future), 504, "Timeout", "Too large resource version: " + future);
     }
 
-    @Test
+    @ConcurrentTest
     void a_watch_from_a_list_goes_on_where_the_list_ends() {
         created(post(pods, pod("a", "")));
         var list = ok(get(pods));
@@ -581,7 +580,7 @@ abstract class ConformanceTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_watch_from_a_future_version_waits_for_it() {
         long future = Long.parseLong(listVersion()) + 1_000_000;
         try (var watch = watch(pods + "?timeoutSeconds=1&resourceVersion=" + future)) {
@@ -590,7 +589,7 @@ abstract class ConformanceTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_deletion_is_seen_with_the_last_state_and_a_version_of_its_own() {
         var lease = created(post(leases, "{metadata: {name: l}, spec: {holderIdentity: web-0}}"));
         try (var watch = watch(leases + "?fieldSelector=metadata.name%3Dl&resourceVersion=" + version(lease))) {
@@ -601,7 +600,7 @@ abstract class ConformanceTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void who_leaves_the_selection_is_seen_as_deleted_and_who_enters_it_as_added() {
         var pod = created(post(pods, pod("p", "labels: {leader: 'true'}")));
         try (var watch = watch(pods + "?labelSelector=leader&resourceVersion=" + version(pod))) {
@@ -618,7 +617,7 @@ abstract class ConformanceTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_bookmark_tells_a_version_that_was_reached_unseen() {
         var from = listVersion();
         try (var watch = watch(pods + "?timeoutSeconds=4&allowWatchBookmarks=true&labelSelector=seen&resourceVersion=" + from)) {
@@ -629,14 +628,14 @@ abstract class ConformanceTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_watch_ends_after_its_timeout() {
         try (var watch = watch(pods + "?timeoutSeconds=1")) {
             watch.end();
         }
     }
 
-    @Test
+    @ConcurrentTest.Alone
     void after_a_restart_the_objects_are_there_and_old_versions_are_gone() {
         assumeTrue(server.canStop(), "not our server to stop");
         var old = listVersion();
@@ -659,7 +658,7 @@ abstract class ConformanceTest {
 
     // ------------------------------------------------------------------------------------------------------------ access and events
 
-    @Test
+    @ConcurrentTest
     void an_access_review_tells_what_is_allowed() throws ApiException {
         assertTrue(allowed(client));
         assertFalse(allowed(clientWithoutRights(namespace)));
@@ -672,7 +671,7 @@ abstract class ConformanceTest {
         return new AuthorizationV1Api(asking).createSelfSubjectAccessReview(review).execute().getStatus().getAllowed();
     }
 
-    @Test
+    @ConcurrentTest
     void who_has_no_rights_is_told_which_one_is_missing() {
         created(post(leases, "{metadata: {name: l}}"));
         client = clientWithoutRights(namespace);
@@ -694,7 +693,7 @@ abstract class ConformanceTest {
                 answer.toString());
     }
 
-    @Test
+    @ConcurrentTest
     void an_event_is_the_same_in_both_versions_of_its_api() {
         var events = "/api/v1/namespaces/" + namespace + "/events";
         created(post(events, "{metadata: {name: e}, involvedObject: {kind: Lease, name: l, namespace: " + namespace + "}, "

@@ -92,7 +92,7 @@ class ElectionTest {
 
     // --- Leaving on request --------------------------------------------------------------------------------------------
 
-    @ConcurrentTest.Timed
+    @ConcurrentTest.Alone
     void on_sigterm_the_leader_hands_over_and_exits_within_a_second() {
         Group group = groups.elected(3, Group.FAST);
         String old = group.awaitLeader(Group.SOON);
@@ -107,7 +107,7 @@ class ElectionTest {
         assertEquals(List.of(old, next), writes.subList(1, 3), "the labelled one is fenced last");
     }
 
-    @ConcurrentTest.Timed
+    @ConcurrentTest.Alone
     void without_a_successor_the_leader_takes_its_label_off_and_exits_within_three_seconds() {
         Group group = groups.elected(3, Group.FAST);
         String leader = group.awaitLeader(Group.SOON);
@@ -123,7 +123,7 @@ class ElectionTest {
         group.awaitLeaderOtherThan(leader, Group.SOON);
     }
 
-    @ConcurrentTest.Timed
+    @ConcurrentTest.Alone
     void a_follower_exits_within_a_second_and_nothing_changes() {
         Group group = groups.elected(3, Group.FAST);
         String leader = group.awaitLeader(Group.SOON);
@@ -136,7 +136,7 @@ class ElectionTest {
         assertEquals(leader, group.awaitLeader(Group.SOON));
     }
 
-    @ConcurrentTest.Timed
+    @ConcurrentTest.Alone
     void a_second_signal_ends_at_once() {
         Group group = groups.elected(2, Group.FAST);
         String leader = group.awaitLeader(Group.SOON);

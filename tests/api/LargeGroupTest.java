@@ -32,7 +32,7 @@ class LargeGroupTest {
         server.close();
     }
 
-    @ConcurrentTest.Timed
+    @ConcurrentTest.Alone
     void followers_send_nothing_and_a_take_over_costs_each_participant_a_few_requests_and_less_than_a_second() {
         LocalGroup group = groups.empty(Group.CALM);
         group.start(0, SIZE);

@@ -9,23 +9,23 @@ import org.junit.jupiter.api.parallel.ResourceAccessMode;
 import org.junit.jupiter.api.parallel.ResourceLock;
 
 /**
- * A test that mostly waits, so that several of its class may run at the same time; those marked {@link Timed} run alone. Where the run is
- * not configured to be parallel, it is an ordinary test.
+ * A test that mostly waits, so that several of its class may run at the same time; those marked {@link Alone} do not. Where the run is not
+ * configured to be parallel, it is an ordinary test.
  */
 @Test
 @Execution(ExecutionMode.CONCURRENT)
-@ResourceLock(value = ConcurrentTest.PROCESSORS, mode = ResourceAccessMode.READ)
+@ResourceLock(value = ConcurrentTest.MACHINE, mode = ResourceAccessMode.READ)
 @Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.METHOD)
 @interface ConcurrentTest {
 
-    /** What timed tests want for themselves. */
-    String PROCESSORS = "processors";
+    /** Processors and servers: what a test that runs alone wants for itself. */
+    String MACHINE = "machine";
 
-    /** A test that measures time: no other test runs meanwhile. */
+    /** A test that measures short times or stops a server that others use: no other test runs meanwhile. */
     @Test
-    @ResourceLock(value = PROCESSORS, mode = ResourceAccessMode.READ_WRITE)
+    @ResourceLock(value = MACHINE, mode = ResourceAccessMode.READ_WRITE)
     @Retention(RetentionPolicy.RUNTIME)
     @Target(ElementType.METHOD)
-    @interface Timed {}
+    @interface Alone {}
 }
