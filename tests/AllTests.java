@@ -23,8 +23,10 @@ import org.junit.platform.engine.TestDescriptor;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.support.descriptor.ClassSource;
 import org.junit.platform.engine.support.descriptor.MethodSource;
+import org.junit.platform.launcher.Launcher;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
 import org.junit.platform.launcher.PostDiscoveryFilter;
+import org.junit.platform.launcher.TagFilter;
 import org.junit.platform.launcher.TestExecutionListener;
 import org.junit.platform.launcher.TestIdentifier;
 import org.junit.platform.launcher.TestPlan;
@@ -51,22 +53,27 @@ public final class AllTests {
             || "required".equals(System.getenv("LEADER_LABELER_REAL"));
         boolean foreign = System.getenv("KUBECONFIG_TEST") != null; // what is skipped there must not be done to a cluster in use
         Report report = new Report(realRequired && !foreign);
-        LauncherFactory.create().execute(request(filters), report);
+        Launcher launcher = LauncherFactory.create();
+        launcher.execute(request(filters, TagFilter.excludeTags(Patient.TAG), "same_thread", 8), report);
+        // Last, when this JVM has compiled what they need: at the same time they would otherwise be busy, and not patient.
+        launcher.execute(request(filters, TagFilter.includeTags(Patient.TAG), "concurrent", 16), report);
         System.exit(report.close());
     }
 
-    private static LauncherDiscoveryRequest request(List<String> filters) throws Exception {
+    /** Within a class, tests run at the same time that say so: see {@link ConcurrentTest}. */
+    private static LauncherDiscoveryRequest request(List<String> filters, PostDiscoveryFilter kind, String classes, int threads)
+            throws Exception {
         Path ownJar = Path.of(AllTests.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         return LauncherDiscoveryRequestBuilder.request()
             .selectors(selectClasspathRoots(Set.of(ownJar)))
-            .filters((PostDiscoveryFilter) test -> FilterResult.includedIf(filters.isEmpty()
+            .filters(kind, (PostDiscoveryFilter) test -> FilterResult.includedIf(filters.isEmpty()
                 || filters.stream().anyMatch(filter -> matches(test, filter))))
             .configurationParameter("junit.jupiter.execution.timeout.testable.method.default", "10 m")
-            // Classes one after the other; within one, tests that say so (@ConcurrentTest): they mostly wait.
             .configurationParameter("junit.jupiter.execution.parallel.enabled", "true")
+            .configurationParameter("junit.jupiter.execution.parallel.mode.classes.default", classes)
             .configurationParameter("junit.jupiter.execution.parallel.config.executor-service", "worker_thread_pool")
             .configurationParameter("junit.jupiter.execution.parallel.config.strategy", "fixed")
-            .configurationParameter("junit.jupiter.execution.parallel.config.fixed.parallelism", "5")
+            .configurationParameter("junit.jupiter.execution.parallel.config.fixed.parallelism", Integer.toString(threads))
             .build();
     }
 
@@ -82,7 +89,7 @@ public final class AllTests {
         }).orElse(false);
     }
 
-    /** Counts and prints what happens. Classes run one after the other, but tests of one may run at the same time. */
+    /** Counts and prints what happens, some of it at the same time. */
     private static final class Report implements TestExecutionListener {
         private final boolean realRequired;
         private final Map<String, Long> started = new HashMap<>();

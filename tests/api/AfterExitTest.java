@@ -6,6 +6,7 @@ import java.util.List;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** {@code --handover=after-exit}: two applications never lead at the same time in a planned termination. */
+@Patient
 @Real
 class AfterExitTest {
 

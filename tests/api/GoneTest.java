@@ -9,6 +9,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Nobody waits out the lease of a holder that is provably gone; and nobody takes it from one that only seems to be gone. */
+@Patient
 class GoneTest {
 
     /** Much less than the 15 s of a lease that is waited out. */

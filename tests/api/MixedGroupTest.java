@@ -10,6 +10,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Sidecars in one election with a client-go program that holds the same Lease by pod name, and labels, but neither fences nor claims. */
+@Patient
 class MixedGroupTest {
 
     private static final String GO_POD = "web-9";

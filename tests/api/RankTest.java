@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Who takes a free Lease: Ready before not Ready, the newest first, the last holder last; and what that makes of a rolling update. */
+@Patient
 class RankTest {
 
     private static InMemoryServer server;

@@ -9,6 +9,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** A leader that is not Ready makes room for somebody who is, and does not keep the others busy with it. */
+@Patient
 class ReadinessTest {
 
     private static final String GRACE = "--unready-grace=400ms";
@@ -141,9 +142,11 @@ class ReadinessTest {
             return group.witness().movesSince(before).stream().filter(move -> !move.on()).count() == 3;
         });
 
-        List<Trace.Entry> releases = group.trace().since(place).stream().filter(entry -> entry.what.equals("PUT lease holder=")).toList();
-        for (int i = 1; i < releases.size(); i++) {
-            long apart = releases.get(i).sentAt - releases.get(i - 1).sentAt;
+        List<Trace.Entry> stepsDown = group.trace().since(place).stream()
+                .filter(entry -> entry.is("PATCH pod " + leader + " false") && entry.status == 200).toList();
+        assertTrue(stepsDown.size() >= 3, stepsDown.toString());
+        for (int i = 1; i < stepsDown.size(); i++) {
+            long apart = stepsDown.get(i).sentAt - stepsDown.get(i - 1).sentAt;
             assertTrue(apart > Group.LEASE.minusMillis(250).toNanos(), "after " + apart + " ns\n" + group.trace().history());
         }
         assertEquals(leader, group.group().awaitLeader(Group.SOON));

@@ -1,0 +1,18 @@
+import java.lang.annotation.ElementType;
+import java.lang.annotation.Retention;
+import java.lang.annotation.RetentionPolicy;
+import java.lang.annotation.Target;
+import org.junit.jupiter.api.Tag;
+
+/**
+ * A class of tests that start no processes and mostly wait, for instance for leases to expire. All of these run at the same time, after the
+ * others.
+ */
+@Tag(Patient.TAG)
+@Retention(RetentionPolicy.RUNTIME)
+@Target(ElementType.TYPE)
+@interface Patient {
+
+    /** The tag by which these classes are recognised. */
+    String TAG = "patient";
+}
