@@ -20,6 +20,8 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -40,6 +42,7 @@ class DeployTest {
     // --- The files -----------------------------------------------------------------------------------------------------
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @CsvSource({"example, deployment", "native-sidecar, statefulset"})
     void pods_of_the_example_pass_the_restricted_pod_security_standard(String folder, String kind) {
         String namespace = restrictedNamespace();
@@ -53,6 +56,7 @@ class DeployTest {
     }
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @ValueSource(strings = {"Deployment", "StatefulSet"})
     void the_component_adds_the_election_to_a_workload_of_any_name(String kind) {
         String namespace = restrictedNamespace();
@@ -113,6 +117,7 @@ class DeployTest {
     }
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @CsvSource({"create, leases", "get, leases", "update, leases", "list, leases", "get, pods", "list, pods", "patch, pods"})
     void without_one_of_them_the_log_names_it(String verb, String resource) {
         Group group = groupWithRights();
@@ -123,6 +128,7 @@ class DeployTest {
     }
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @ValueSource(strings = {"leases", "pods"})
     void without_watch_it_says_that_it_polls_and_elects(String resource) {
         Group group = groupWithRights();

@@ -15,8 +15,8 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 @Real
 class IdleTest {
 
-    private static final Duration RETRY_PERIOD = Duration.ofSeconds(1);
-    private static final List<String> FLAGS = List.of("--lease-duration=10s", "--renew-deadline=7s", "--retry-period=1s");
+    private static final Duration RETRY_PERIOD = Duration.ofMillis(500);
+    private static final List<String> FLAGS = List.of("--lease-duration=10s", "--renew-deadline=7s", "--retry-period=500ms");
 
     private static AuditLog audit;
 

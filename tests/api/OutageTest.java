@@ -38,22 +38,31 @@ class OutageTest {
     static void outage() {
         RealServer server = GROUPS.server();
         assumeTrue(server.canStop(), "not our server to stop");
-        enduring = GROUPS.elected(2, ENDURING);
-        expiring = GROUPS.elected(3, Group.FAST);
-        Group hung = GROUPS.elected(2, Group.FAST);
-        Group dead = GROUPS.elected(2, Group.FAST);
-        late = GROUPS.empty(server.newNamespace(), "web", Group.FAST);
+        enduring = started(2, ENDURING);
+        expiring = started(3, Group.FAST);
+        Group hung = started(2, Group.FAST);
+        Group dead = started(2, Group.FAST);
+        late = started(0, Group.FAST);
         late.createPod("web-0");
-        enduringLeader = enduring.awaitLeader(Group.SOON);
-        expiringLeader = expiring.awaitLeader(Group.SOON);
+        hung.awaitLeader(Group.START);
+        dead.awaitLeader(Group.START);
+        enduringLeader = enduring.awaitLeader(Group.START);
+        expiringLeader = expiring.awaitLeader(Group.START);
         before = expiring.witness().now();
 
         server.pauseServer();
         exitsWhileItHung = exits(hung);
         server.stopServer();
-        late.startSidecar("web-0").awaitLog("still trying", Group.START);
+        SidecarProcess begunMeanwhile = late.startSidecar("web-0");
         exitsWhileItWasDead = exits(dead);
+        begunMeanwhile.awaitLog("still trying", Group.START);
         server.startServer();
+    }
+
+    private static Group started(int pods, List<String> flags) {
+        Group group = GROUPS.empty(GROUPS.server().newNamespace(), "web", flags);
+        group.start(pods);
+        return group;
     }
 
     /** Tells all sidecars of a group to stop, and how long they took. By then the leases of the fast groups have expired. */
