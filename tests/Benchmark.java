@@ -45,7 +45,8 @@ public final class Benchmark implements Callable<Integer> {
     private static final int USAGE = 2;
 
     @Option(names = "--rounds", paramLabel = "N", defaultValue = "20", description = "How often the short scenarios are played; crash and"
-        + " startup in every 2nd round, freeze, healing, rollout and outage in every 4th, idle in every 10th. Default: ${DEFAULT-VALUE}.")
+        + " startup in every 2nd round, freeze, healing, rollout and outage in every 4th, idle in every 10th. Default: ${DEFAULT-VALUE},"
+        + " which takes some 40 minutes.")
     private String rounds;
 
     @Option(names = "--scenario", paramLabel = "NAME,NAME", description = "Only these: handover, deletion, gone, crash, freeze, healing,"
@@ -102,7 +103,10 @@ public final class Benchmark implements Callable<Integer> {
         }
         try {
             return measure(plan);
-        } catch (ApiException | RuntimeException | AssertionError failure) {
+        } catch (AssertionError notInTime) {
+            System.err.println("benchmark: " + notInTime.getMessage());
+            return FAILED;
+        } catch (ApiException | RuntimeException failure) {
             if (!ending) { // else it failed because Ctrl-C has ended what it was about
                 failure.printStackTrace();
             }
@@ -168,9 +172,12 @@ public final class Benchmark implements Callable<Integer> {
             teams.getLast().start();
             teams.getLast().awaitSettled();
         }
-        play(plan, new Course(server, Optional.of(audit).filter(log -> server.canStop()), plan, results), results);
-        results.print(System.out);
-        plan.folder().ifPresent(folder -> draw(results, plan.timings(), folder));
+        try {
+            play(plan, new Course(server, Optional.of(audit).filter(log -> server.canStop()), plan, results), results);
+        } finally { // also what was measured before something failed
+            results.print(System.out);
+            plan.folder().ifPresent(folder -> draw(results, plan.timings(), folder));
+        }
         return judge();
     }
 

@@ -11,6 +11,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -178,8 +179,13 @@ final class Team {
      * others are labelled {@code false}; all take part. Returns the leader.
      */
     String awaitSettled() {
-        await(candidate + ": one pod is labelled as leader, the others as followers", settleLimit, () -> leader().isPresent());
-        return leader().orElseThrow();
+        try {
+            await(candidate + ": one pod is labelled as leader, the others as followers", settleLimit, () -> leader().isPresent());
+            return leader().orElseThrow();
+        } catch (AssertionError notInTime) {
+            String logs = pods().stream().map(pod -> "--- log of " + pod + ":\n" + group.sidecar(pod).log()).collect(Collectors.joining());
+            throw new AssertionError(notInTime.getMessage() + "; labels: " + group.labels() + "\n" + logs, notInTime);
+        }
     }
 
     private Optional<String> leader() {
