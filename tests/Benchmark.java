@@ -13,6 +13,8 @@
 
 import io.kubernetes.client.openapi.ApiException;
 import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -98,20 +100,24 @@ public final class Benchmark implements Callable<Integer> {
         }
         Optional<String> unavailable = RealServer.unavailable();
         if (unavailable.isPresent()) {
-            System.err.println("benchmark: no real API server: " + unavailable.get());
-            return FAILED;
+            return explain("no real API server: " + unavailable.get());
         }
         try {
             return measure(plan);
         } catch (AssertionError notInTime) {
-            System.err.println("benchmark: " + notInTime.getMessage());
-            return FAILED;
+            return explain(notInTime.getMessage());
         } catch (ApiException | RuntimeException failure) {
-            if (!ending) { // else it failed because Ctrl-C has ended what it was about
-                failure.printStackTrace();
-            }
-            return FAILED;
+            StringWriter trace = new StringWriter();
+            failure.printStackTrace(new PrintWriter(trace));
+            return explain(trace.toString());
         }
+    }
+
+    private int explain(String failure) {
+        if (!ending) { // else it failed because Ctrl-C has ended what it was about
+            System.err.println("benchmark: " + failure);
+        }
+        return FAILED;
     }
 
     // --- The command line ----------------------------------------------------------------------------------------------
