@@ -1837,7 +1837,7 @@ final class Kubernetes implements AutoCloseable {
         this.config = config;
         this.namespace = config.namespace();
         this.client = client.setHttpClient(http.newBuilder().callTimeout(config.callTimeout()).build());
-        this.watching = http.newBuilder().readTimeout(Duration.ofSeconds(2 * WATCH_SECONDS)).build();
+        this.watching = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
         this.leases = new CoordinationV1Api(client);
         this.core = new CoreV1Api(client);
         this.broadcaster = new LegacyEventBroadcaster(core);
@@ -2533,7 +2533,6 @@ final class HttpEndpoint implements AutoCloseable {
     /** Bounds what strangers can tie up; the JDK's server reads these once. Counts, seconds, and milliseconds for the clock. */
     private static void limit() {
         System.setProperty("jdk.httpserver.maxConnections", String.valueOf(CONNECTIONS));
-        System.setProperty("sun.net.httpserver.maxIdleConnections", "10");
         System.setProperty("sun.net.httpserver.idleInterval", "5");
         System.setProperty("sun.net.httpserver.clockTick", "1000");
         System.setProperty("sun.net.httpserver.maxReqTime", "2");
@@ -2565,6 +2564,7 @@ final class HttpEndpoint implements AutoCloseable {
                     : Answer.text(405, "only GET and HEAD");
             byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
             exchange.getResponseHeaders().set("Content-Type", answer.type());
+            exchange.getResponseHeaders().set("Connection", "close"); // else a stranger who never reads piles up answers in the kernel
             if (answer.code() == 405) {
                 exchange.getResponseHeaders().set("Allow", "GET, HEAD");
             }
