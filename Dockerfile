@@ -53,9 +53,9 @@ RUN jlink --output /opt/jre --add-modules java.base,java.logging,java.sql,jdk.ht
     --add-options=" \
     # One thread and no tables of regions: the smallest collector there is, with pauses of 1 ms at this size.
     -XX:+UseSerialGC \
-    # The heap of a small group is 8 MiB, 2 of them archived in the AOT cache. It grows only as far as it must; 28 MiB are enough for
+    # The heap of a small group is 8 MiB, 2 of them archived in the AOT cache. It grows only as far as it must; 24 MiB are enough for
     # groups of 100 pods, or for strangers on all connections that the HTTP endpoint accepts.
-    -Xms4m -Xmn2m -Xmx28m -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=20 \
+    -Xms4m -Xmn2m -Xmx24m -XX:MinHeapFreeRatio=10 -XX:MaxHeapFreeRatio=20 \
     # Memory of the compiler goes back to the system; without this, one large method raised the process by 5 MiB for good.
     -XX:TrimNativeHeapInterval=60000 \
     # Object headers of 8 bytes instead of 12.

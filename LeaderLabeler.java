@@ -2489,8 +2489,8 @@ final class HttpEndpoint implements AutoCloseable {
      */
     private static final ThreadFactory THREADS =
             (Runtime.version().feature() < 24 ? Thread.ofPlatform() : Thread.ofVirtual()).name("http").factory();
-    /** Open connections, of up to 40 KB of heap each: as many as a heap of 28 MiB bears. */
-    private static final int CONNECTIONS = 500;
+    /** Open connections, of up to 40 KB of heap each: as many as a heap of 24 MiB bears. */
+    private static final int CONNECTIONS = 300;
     /** Connections that wait to be accepted: a probe that finds the queue full is sent again only after a second. */
     private static final int BACKLOG = 500;
     private static final Pattern ADDRESS = Pattern.compile("(\\[[0-9a-fA-F:.]+]|[^:]*):(\\d{1,5})");

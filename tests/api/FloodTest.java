@@ -72,7 +72,7 @@ class FloodTest {
 
     @Test
     void a_flooded_leader_renews_and_its_probes_are_answered() {
-        try (Flood flood = new Flood().idle(leader.endpoint(), STRANGERS).busy(leader.endpoint(), STRANGERS)) {
+        try (Flood flood = new Flood().idle(leader.endpoint(), STRANGERS / 2).busy(leader.endpoint(), STRANGERS / 2)) {
             awaitFlood(flood);
             assertSurvivesProbes(leader);
             GROUP.group().awaitRenewals(leader.pod(), 4);

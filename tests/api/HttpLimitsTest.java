@@ -29,7 +29,7 @@ class HttpLimitsTest {
     private static final byte[] GET = Endpoint.request("GET", "/healthz");
     /** The limits are 2 s for a request and 5 s for an idle connection, looked at once a second; the rest is for a busy machine. */
     private static final Duration CLOSED_AFTER = Duration.ofSeconds(12);
-    private static final int CONNECTIONS = 500;
+    private static final int CONNECTIONS = 300;
 
     @RegisterExtension
     static final ServedGroup GROUP = ServedGroup.ofClass(ServedGroup.BRISK);

@@ -96,5 +96,7 @@ enum Fault {
     CLIENT_GO,
 
     /** Not a fault but a condition: the members have different settings. */
-    MIXED_TIMINGS
+    MIXED_TIMINGS,
+    /** Not a fault either: a hundred members. It takes long, so a schedule has it only when asked to. */
+    LARGE_GROUP
 }

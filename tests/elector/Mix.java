@@ -39,14 +39,15 @@ final class Mix {
         double share = draw.one(List.of(0.0, 0.05, 0.1, 0.2, 0.35));
         for (Fault fault : Fault.values()) {
             double own = fault == Fault.FOREIGN_TRUE ? share / 4 : share;
-            if (only.isEmpty() ? draw.chance(own) : only.contains(fault)) {
+            if (only.isEmpty() ? fault != Fault.LARGE_GROUP && draw.chance(own) : only.contains(fault)) {
                 frequency.put(fault, draw.between(0.02, 0.5));
             }
         }
         if (frequency.isEmpty()) {
             frequency.put(draw.one(PLANNED), draw.between(0.1, 0.5)); // then every hand-over can be checked to the letter
         }
-        replicas = draw.chance(0.05) ? 1 : (int) draw.between(2L, 5L);
+        int few = draw.chance(0.05) ? 1 : (int) draw.between(2L, 5L);
+        replicas = isOn(Fault.LARGE_GROUP) ? 100 : few;
         stateful = draw.chance(0.5);
         nativeSidecars = draw.chance(0.5);
         handover = draw.chance(0.15) ? Handover.AFTER_EXIT : Handover.EARLY;

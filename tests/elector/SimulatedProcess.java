@@ -13,8 +13,9 @@ final class SimulatedProcess {
     private static final int RATE_ONE = 1024;
     /** So many ticks without a nanosecond of progress are a loop. */
     private static final int LOOP = 200;
-    /** So many requests in a retry-period are no retries but a storm. */
+    /** So many requests in a retry-period are no retries but a storm; a leader has some more to send for each member. */
     private static final int STORM = 50;
+    private static final int REQUESTS_PER_MEMBER = 3;
 
     private final Simulation world;
     private final SimulatedPod pod;
@@ -314,8 +315,9 @@ final class SimulatedProcess {
         long period = clock() / config.retryPeriod().toNanos();
         requestsInPeriod = period == lastPeriod ? requestsInPeriod + 1 : 1;
         lastPeriod = period;
-        Invariants.require(requestsInPeriod <= STORM, "no storms",
-                () -> name + " sends more than " + STORM + " requests in a retry-period");
+        int most = STORM + (elector.role() == Elector.Role.LEADING ? REQUESTS_PER_MEMBER * world.mix.replicas : 0);
+        Invariants.require(requestsInPeriod <= most, "no storms",
+                () -> name + " sends more than " + most + " requests in a retry-period");
     }
 
     private void send(Effect.Request request, boolean checked) {

@@ -21,7 +21,8 @@ final class Simulation {
     static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
     private static final long STILL = 5 * SECOND;
     /** Faults that do not happen but are so. */
-    private static final Set<Fault> CONDITIONS = EnumSet.of(Fault.CLOCK_RATES, Fault.SHARED_LABEL, Fault.MIXED_TIMINGS);
+    private static final Set<Fault> CONDITIONS = EnumSet.of(Fault.CLOCK_RATES, Fault.SHARED_LABEL, Fault.MIXED_TIMINGS,
+            Fault.LARGE_GROUP);
 
     private record Happening(long time, long order, Runnable action) implements Comparable<Happening> {
         @Override

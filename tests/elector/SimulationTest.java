@@ -1,9 +1,11 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
 import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -14,7 +16,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Plays many schedules of real electors against a model of the API server; see {@link Simulation}.
@@ -27,6 +32,7 @@ class SimulationTest {
 
     private static final int THREADS = 2;
     private static final long SCHEDULES = 20_000;
+    private static final long LARGE_SCHEDULES = 2;
     /** What one schedule may cost on average: 20,000 of them fit into a minute of two cores. */
     private static final double MOST_MILLIS_PER_SCHEDULE = 6;
 
@@ -51,7 +57,23 @@ class SimulationTest {
         assertTrue(coverage.steps() > 300 * schedules, "several hundred steps per schedule");
         assertTrue(cpuMillis < MOST_MILLIS_PER_SCHEDULE * schedules, cpuMillis / schedules + " ms of CPU per schedule");
         coverage.deeds().forEach((deed, count) -> assertTrue(count > 0, deed + " never happened"));
-        coverage.faults().forEach((fault, count) -> assertTrue(count > 0, fault + " never happened"));
+        coverage.faults().forEach((fault, count) -> assertTrue(count > 0 || fault == Fault.LARGE_GROUP, fault + " never happened"));
+    }
+
+    /** All invariants, and the limits to what each member sends, hold for a hundred as they do for five. */
+    @ParameterizedTest
+    @ValueSource(strings = {"SIGTERM", "SIDECAR_DEAD WATCH_LAG", "POD_UNREADY WATCH_LAG"})
+    void a_hundred_members_are_a_group_like_any_other(String faults) {
+        Coverage coverage = new Coverage();
+        Set<Fault> only = EnumSet.of(Fault.LARGE_GROUP);
+        Stream.of(faults.split(" ")).map(Fault::valueOf).forEach(only::add);
+        for (long seed = 0; seed < LARGE_SCHEDULES; seed++) {
+            assertNull(Simulation.play(seed, only, coverage, null), "seed " + seed);
+        }
+        System.out.printf("simulation: %d schedules of 100 members with %s, %d steps%n%s%n", LARGE_SCHEDULES, faults, coverage.steps(),
+                coverage.deeds());
+        assertEquals(LARGE_SCHEDULES, coverage.deeds().get(Coverage.Deed.SETTLED));
+        assertTrue(coverage.deeds().get(Coverage.Deed.FENCE) > 99 * LARGE_SCHEDULES, "everybody is fenced");
     }
 
     @Test

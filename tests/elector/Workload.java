@@ -42,7 +42,7 @@ final class Workload {
     }
 
     private String newName(int place) {
-        return world.mix.stateful ? "web-" + place : "web-" + (char) ('a' + place) + named++;
+        return world.mix.stateful ? "web-" + place : "web-" + (place < 26 ? "" + (char) ('a' + place) : place + "-") + named++;
     }
 
     // --- Life of a pod -----------------------------------------------------------------------------------------------
