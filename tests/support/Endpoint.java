@@ -1,5 +1,6 @@
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -8,7 +9,9 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Random;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * The HTTP address of a sidecar as its clients see it, byte by byte: what a client library would hide, such as a body after HEAD, is seen.
@@ -20,6 +23,10 @@ record Endpoint(String host, int port) {
     /** What a kubelet waits for a probe by default. */
     static final Duration PROBE_TIMEOUT = Duration.ofSeconds(1);
     private static final Duration LIMIT = Duration.ofSeconds(20);
+    /** Below the ports that operating systems give to outgoing connections. */
+    private static final int FIRST_PORT = 15_000;
+    private static final int PORTS = 15_000;
+    private static final AtomicInteger PLACE = new AtomicInteger(new Random().nextInt(PORTS));
 
     /**
      * What came back.
@@ -41,12 +48,17 @@ record Endpoint(String host, int port) {
         }
     }
 
-    /** A port of the loopback interface at which nobody listens at the moment. */
+    /** A port of the loopback interface at which nobody listens at the moment, and which no connection is given as its own. */
     static Endpoint free() {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return new Endpoint("127.0.0.1", socket.getLocalPort());
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+        while (true) {
+            int port = FIRST_PORT + PLACE.getAndIncrement() % PORTS;
+            try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+                return new Endpoint("127.0.0.1", socket.getLocalPort());
+            } catch (BindException taken) {
+                continue;
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
     }
 

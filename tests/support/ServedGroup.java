@@ -119,14 +119,17 @@ final class ServedGroup implements AfterEachCallback, AfterAllCallback, AutoClos
 
     @Override
     public void afterEach(ExtensionContext context) {
-        if (context.getExecutionException().isPresent()) {
-            System.out.println("=== " + context.getDisplayName());
-            System.out.println(group.report());
-            all.forEach(sidecar -> System.out.println("--- " + sidecar.pod() + ":\n" + sidecar.process().log()));
-        }
         if (!ofClass) {
             close(context);
+        } else if (context.getExecutionException().isPresent()) {
+            print(context);
         }
+    }
+
+    private void print(ExtensionContext context) {
+        System.out.println("=== " + context.getDisplayName());
+        System.out.println(group.report());
+        all.forEach(sidecar -> System.out.println("--- " + sidecar.pod() + ":\n" + sidecar.process().log()));
     }
 
     @Override
@@ -138,7 +141,9 @@ final class ServedGroup implements AfterEachCallback, AfterAllCallback, AutoClos
 
     private void close(ExtensionContext context) {
         try {
-            if (context.getExecutionException().isEmpty()) {
+            if (context.getExecutionException().isPresent()) {
+                print(context);
+            } else {
                 all.forEach(sidecar -> assertFalse(sidecar.process().log().contains("\n\tat "), sidecar.process().log()));
             }
         } finally {
