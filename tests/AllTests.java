@@ -54,7 +54,8 @@ public final class AllTests {
         boolean foreign = System.getenv("KUBECONFIG_TEST") != null; // what is skipped there must not be done to a cluster in use
         Report report = new Report(realRequired && !foreign);
         Launcher launcher = LauncherFactory.create();
-        launcher.execute(request(filters, TagFilter.excludeTags(Patient.TAG), "same_thread", 8), report);
+        launcher.execute(request(filters, TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG), "same_thread", 8), report);
+        launcher.execute(request(filters, TagFilter.includeTags(Patient.WithProcesses.TAG), "concurrent", 8), report);
         // Last, when this JVM has compiled what they need: at the same time they would otherwise be busy, and not patient.
         launcher.execute(request(filters, TagFilter.includeTags(Patient.TAG), "concurrent", 16), report);
         System.exit(report.close());

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * Whom the kubelet kills, and whom it does not: during an outage of the API server that is longer than any limit, a leader and a follower
  * stay healthy, while a sidecar whose loop is stuck does not. All this happens once, since it takes so long.
  */
+@Patient.WithProcesses
 class HealthTest {
 
     /** The renew-deadline of {@link Group#FAST}. */

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What sidecars ask of the API server, by its own account: nothing that is not needed. */
+@Patient.WithProcesses
 @Real
 class IdleTest {
 

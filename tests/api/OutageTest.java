@@ -14,6 +14,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * What sidecars make of an API server that hangs, dies and comes back. There is one outage for all groups here, since it takes seconds; no
  * witness may miss anything meanwhile.
  */
+@Patient.WithProcesses
 @Real
 class OutageTest {
 

@@ -15,4 +15,14 @@ import org.junit.jupiter.api.Tag;
 
     /** The tag by which these classes are recognised. */
     String TAG = "patient";
+
+    /** The same where they start processes, or an API server: kept apart from those whose times that would spoil. */
+    @Tag(WithProcesses.TAG)
+    @Retention(RetentionPolicy.RUNTIME)
+    @Target(ElementType.TYPE)
+    @interface WithProcesses {
+
+        /** The tag by which these classes are recognised. */
+        String TAG = "patient-with-processes";
+    }
 }
