@@ -1,17 +1,14 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** Who takes a free Lease: Ready before not Ready, the newest first, the last holder last; and what that makes of a rolling update. */
+/** Who takes a free Lease: Ready before not Ready, the newest first, the last holder last. */
 @Patient
 class RankTest {
 
@@ -198,146 +195,5 @@ class RankTest {
     private static void awaitAnotherClaim(LocalGroup group, String claim) {
         group.group().await("the lease is won anew", Group.SOON, () -> group.witness().lease()
                 .filter(lease -> lease.claim() != null && !lease.claim().equals(claim)).isPresent());
-    }
-
-    // --- Rolling updates -----------------------------------------------------------------------------------------------
-
-    /** Real controllers make and delete the pods; the test is the kubelet. */
-    @Real
-    @Nested
-    class RollingUpdateTest {
-
-        private static final Duration ROLLOUT = Duration.ofSeconds(60);
-        private static RealServer.ControllerManager controllers;
-
-        @RegisterExtension
-        final LocalGroups groups = new LocalGroups(RealServer::shared);
-
-        @BeforeAll
-        static void startControllers() {
-            assumeTrue(RealServer.shared().canStop(), "that cluster's own kubelets would look after the pods");
-            controllers = RealServer.shared().controllerManager();
-        }
-
-        @AfterAll
-        static void closeControllers() {
-            if (controllers != null) {
-                controllers.close();
-            }
-        }
-
-        @ConcurrentTest
-        void of_a_deployment_changes_the_leader_once_where_the_leader_is_deleted_first() {
-            assertOneChange(-100, 0, 0);
-        }
-
-        @ConcurrentTest
-        void of_a_deployment_changes_the_leader_once_where_the_leader_is_deleted_second() {
-            assertOneChange(0, -100, 100);
-        }
-
-        @ConcurrentTest
-        void of_a_deployment_changes_the_leader_once_where_the_leader_is_deleted_last() {
-            assertOneChange(100, 0, 0);
-        }
-
-        /** The costs say in which order the ReplicaSet controller deletes pods: the leader, then the two others. */
-        private void assertOneChange(int leaderCost, int cost, int otherCost) {
-            LocalGroup group = groups.empty(Group.CALM);
-            try (RollingNode node = new RollingNode(RealServer.shared(), group)) {
-                RealServer.shared().apply(group.group().namespace(), deployment("1"));
-                awaitReady(group, "1");
-                assertEquals(node.first(), group.group().awaitLeader(Group.SOON));
-                List<String> others = group.ranking(node.first());
-                setDeletionCost(group, node.first(), leaderCost);
-                setDeletionCost(group, others.get(0), cost);
-                setDeletionCost(group, others.get(1), otherCost);
-                long before = group.witness().now();
-
-                RealServer.shared().apply(group.group().namespace(), deployment("2"));
-                awaitReady(group, "2");
-
-                String leader = group.group().awaitLeader(Group.SOON);
-                assertNull(node.failure());
-                assertEquals(List.of(node.first() + " off", leader + " on"), group.movesSince(before));
-            }
-        }
-
-        @ConcurrentTest
-        void of_a_stateful_set_changes_the_leader_at_most_twice() {
-            LocalGroup group = groups.empty(Group.CALM);
-            try (RollingNode node = new RollingNode(RealServer.shared(), group)) {
-                RealServer.shared().apply(group.group().namespace(), statefulSet("1"));
-                awaitReady(group, "1");
-                // The highest number is replaced first: the lead that it loses is the first that can be lost again.
-                if (!group.group().awaitLeader(Group.SOON).equals("web-2")) {
-                    moveTo(group, "web-2");
-                }
-                long before = group.witness().now();
-
-                RealServer.shared().apply(group.group().namespace(), statefulSet("2"));
-                awaitReady(group, "2");
-
-                group.group().awaitLeader(Group.SOON);
-                assertNull(node.failure());
-                List<String> on = group.movesSince(before).stream().filter(move -> move.endsWith(" on")).toList();
-                assertTrue(!on.isEmpty() && on.size() <= 2, on.toString());
-            }
-        }
-
-        private static void moveTo(LocalGroup group, String pod) {
-            for (String other : group.ranking(pod)) {
-                group.setReady(other, false);
-            }
-            group.group().editLease(spec -> spec.setHolderIdentity(""));
-            group.group().await(pod + " leads", Group.SOON, () -> "true".equals(group.group().labels().get(pod)));
-            for (String other : group.ranking(pod)) {
-                group.setReady(other, true);
-            }
-            group.group().awaitLeader(Group.SOON);
-        }
-
-        private static void setDeletionCost(LocalGroup group, String pod, int cost) {
-            group.group().editPod(pod, """
-                    {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "%d"}}}""".formatted(cost));
-        }
-
-        /** Waits until there are three pods, all of this version of the template, and Ready. */
-        private static void awaitReady(LocalGroup group, String version) {
-            group.group().await("three pods of version " + version, ROLLOUT, () -> group.readyPods("version", version).size() == 3
-                    && group.witness().pods().size() == 3);
-        }
-
-        private static String deployment(String version) {
-            return """
-                    apiVersion: apps/v1
-                    kind: Deployment
-                    metadata: {name: web}
-                    spec:
-                      replicas: 3
-                      strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
-                      selector: {matchLabels: {app: web}}
-                      template: %s
-                    """.formatted(template(version));
-        }
-
-        private static String statefulSet(String version) {
-            return """
-                    apiVersion: apps/v1
-                    kind: StatefulSet
-                    metadata: {name: web}
-                    spec:
-                      replicas: 3
-                      podManagementPolicy: Parallel
-                      serviceName: web
-                      selector: {matchLabels: {app: web}}
-                      template: %s
-                    """.formatted(template(version));
-        }
-
-        private static String template(String version) {
-            return "{metadata: {labels: {app: web, version: \"%s\"}}, spec: {nodeName: %s, containers: [{name: app, image: app}]}}"
-                    .formatted(version, LocalGroup.NODE);
-        }
     }
 }
