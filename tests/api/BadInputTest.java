@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -24,6 +25,12 @@ class BadInputTest {
 
     @RegisterExtension
     final Groups groups = Groups.ofTest();
+
+    /** Which says where it found them; that must not be taken for something that the program said. */
+    @BeforeAll
+    static void findControlPlane() {
+        RealServer.unavailable();
+    }
 
     // --- Flags -------------------------------------------------------------------------------------------------------
 
