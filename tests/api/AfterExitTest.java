@@ -33,7 +33,7 @@ class AfterExitTest {
         group.group().await("its label goes off", Group.SOON, () -> "false".equals(group.group().labels().get(old)));
         group.awaitRenewals(old, 8); // longer than a lease-duration: it is not given back either
         assertEquals(List.of(old + " off"), group.movesSince(before));
-        assertEquals(List.of(), group.trace().textSince(place, entry -> others.contains(entry.pod)));
+        assertEquals(List.of(), group.trace().askedBy(others, place));
 
         long exited = group.trace().now(); // now the kubelet sends the native sidecar its SIGTERM
         group.sidecar(old).term();

@@ -102,17 +102,12 @@ class GoneTest {
         group.group().await("the new pod leads", Group.SOON, () -> group.group().unsettled().isEmpty());
 
         group.awaitRenewals(name, 2);
-        assertEquals(List.of(behind + ": GET pod " + name), podRequests(group, behind, before));
+        assertEquals(List.of(behind + ": GET pod " + name), group.trace().askedBy(List.of(behind), before));
         group.sidecar(behind).releasePodWatch();
         group.awaitRenewals(name, 1);
 
-        assertEquals(List.of(behind + ": GET pod " + name), podRequests(group, behind, before));
+        assertEquals(List.of(behind + ": GET pod " + name), group.trace().askedBy(List.of(behind), before));
         assertEquals(name, group.group().awaitLeader(Group.SOON));
-    }
-
-    /** Without those for the Lease, which a follower may send when a busy machine keeps it waiting for a renewal. */
-    private static List<String> podRequests(LocalGroup group, String pod, long since) {
-        return group.trace().textSince(since, entry -> entry.pod.equals(pod)).stream().filter(text -> !text.endsWith("GET lease")).toList();
     }
 
     @ConcurrentTest

@@ -1,5 +1,6 @@
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
@@ -122,6 +123,11 @@ final class Trace {
     /** The same as text, of those that match. */
     List<String> textSince(long place, Predicate<Entry> which) {
         return since(place).stream().filter(which).map(Entry::toString).toList();
+    }
+
+    /** What these pods asked for after a place, but for looks at the Lease, which a leader that is late on a busy machine provokes. */
+    List<String> askedBy(Collection<String> pods, long place) {
+        return textSince(place, entry -> pods.contains(entry.pod)).stream().filter(text -> !text.endsWith(": GET lease")).toList();
     }
 
     /** The first request after a place whose text is this. */
