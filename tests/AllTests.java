@@ -57,7 +57,7 @@ public final class AllTests {
         launcher.execute(request(filters, TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG), "same_thread", 8), report);
         launcher.execute(request(filters, TagFilter.includeTags(Patient.WithProcesses.TAG), "concurrent", 8), report);
         // Last, when this JVM has compiled what they need: at the same time they would otherwise be busy, and not patient.
-        launcher.execute(request(filters, TagFilter.includeTags(Patient.TAG), "concurrent", 16), report);
+        launcher.execute(request(filters, TagFilter.includeTags(Patient.TAG), "concurrent", 6), report);
         System.exit(report.close());
     }
 
