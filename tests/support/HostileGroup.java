@@ -17,7 +17,7 @@ import java.util.function.Function;
  * A {@link Group} whose sidecars run in this JVM, each behind a {@link FaultProxy} of its own. The witness and everything that the test
  * does itself go to the API server directly.
  */
-final class HostileGroup implements AutoCloseable {
+final class HostileGroup implements GroupsOfTest.Checked {
 
     /** Requests of one sidecar to all of its objects within a second, at most; see {@link #check}. */
     static final int BUSIEST_SECOND = 60;
@@ -224,7 +224,8 @@ final class HostileGroup implements AutoCloseable {
      * pods, two watches), and for each at most six times within a second, since it backs off from 50 ms to 500 ms; a few more are
      * its reviews at the start, and what it asks for anew because the answer was news.
      */
-    void check() {
+    @Override
+    public void check() {
         for (Map.Entry<String, Member> member : members.entrySet()) {
             InProcessSidecar sidecar = member.getValue().sidecar();
             assertFalse(sidecar.hasEnded(), () -> member.getKey() + " ended by itself: " + sidecar.fate());
@@ -239,7 +240,8 @@ final class HostileGroup implements AutoCloseable {
     }
 
     /** Everything that people need to understand a failure. */
-    String report() {
+    @Override
+    public String report() {
         StringBuilder report = new StringBuilder(group.report()).append("--- exchanges with sidecars, by arrival:\n").append(log.history());
         members.forEach((pod, member) -> report.append(member.proxy().client()).append(' ').append(member.sidecar().fate()).append('\n'));
         return report.toString();

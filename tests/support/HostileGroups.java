@@ -1,18 +1,13 @@
 import java.time.Duration;
-import java.util.List;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Supplier;
-import org.junit.jupiter.api.extension.AfterEachCallback;
-import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
  * The hostile groups of one test: afterwards it {@link HostileGroup#check checks} them, prints everything about them if the test failed,
  * and ends them. To be registered as an instance field.
  */
-final class HostileGroups implements AfterEachCallback {
+final class HostileGroups extends GroupsOfTest<HostileGroup> {
 
     private final Supplier<? extends TestServer> server;
-    private final List<HostileGroup> groups = new CopyOnWriteArrayList<>();
 
     /** Groups on the server that {@code server} gives when the first one is made. */
     HostileGroups(Supplier<? extends TestServer> server) {
@@ -30,30 +25,6 @@ final class HostileGroups implements AfterEachCallback {
 
     /** A group without pods in a namespace of its own. */
     HostileGroup empty(Duration leaseDuration, Duration renewDeadline, Duration retryPeriod) {
-        HostileGroup group = new HostileGroup(server.get(), leaseDuration, renewDeadline, retryPeriod);
-        groups.add(group);
-        return group;
-    }
-
-    List<HostileGroup> all() {
-        return groups;
-    }
-
-    @Override
-    public void afterEach(ExtensionContext context) {
-        boolean failed = context.getExecutionException().isPresent();
-        try {
-            if (!failed) {
-                failed = true;
-                groups.forEach(HostileGroup::check);
-                failed = false;
-            }
-        } finally {
-            if (failed) {
-                System.out.println("=== " + context.getDisplayName());
-                groups.forEach(group -> System.out.println(group.report()));
-            }
-            groups.forEach(HostileGroup::close);
-        }
+        return add(new HostileGroup(server.get(), leaseDuration, renewDeadline, retryPeriod));
     }
 }

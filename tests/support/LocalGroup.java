@@ -22,7 +22,7 @@ import java.util.stream.Collectors;
  * A {@link Group} whose sidecars run in this JVM, where the {@link Trace} sees each of their requests, and whose pods are on a node: the
  * test is the kubelet, says whether they are Ready, and ends them.
  */
-final class LocalGroup implements AutoCloseable {
+final class LocalGroup implements GroupsOfTest.Checked {
 
     /** No kubelet has this name. */
     static final String NODE = "test-node";
@@ -228,13 +228,15 @@ final class LocalGroup implements AutoCloseable {
     }
 
     /** Fails if the witness saw a rule broken, or if a sidecar broke. */
-    void check() {
+    @Override
+    public void check() {
         group.check();
         all.forEach(sidecar -> assertFalse(sidecar.isBroken(), "a sidecar ended by an exception"));
     }
 
     /** Everything that people need to understand a failure. */
-    String report() {
+    @Override
+    public String report() {
         return group.report() + "--- requests:\n" + trace.history();
     }
 

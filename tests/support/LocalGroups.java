@@ -1,15 +1,11 @@
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Supplier;
-import org.junit.jupiter.api.extension.AfterEachCallback;
-import org.junit.jupiter.api.extension.ExtensionContext;
 
 /** {@link Groups} for {@link LocalGroup}: checks, reports and ends the groups of one test. To be registered as an instance field. */
-final class LocalGroups implements AfterEachCallback {
+final class LocalGroups extends GroupsOfTest<LocalGroup> {
 
     private final Supplier<? extends TestServer> server;
-    private final List<LocalGroup> groups = new CopyOnWriteArrayList<>();
 
     /** Groups on the server that {@code server} gives when one is made. */
     LocalGroups(Supplier<? extends TestServer> server) {
@@ -27,26 +23,6 @@ final class LocalGroups implements AfterEachCallback {
 
     /** A group without pods, in a namespace of its own. */
     LocalGroup empty(List<String> flags) {
-        LocalGroup group = new LocalGroup(server.get(), server.get().newNamespace(), "web", flags);
-        groups.add(group);
-        return group;
-    }
-
-    @Override
-    public void afterEach(ExtensionContext context) {
-        boolean failed = context.getExecutionException().isPresent();
-        try {
-            if (!failed) {
-                failed = true;
-                groups.forEach(LocalGroup::check);
-                failed = false;
-            }
-        } finally {
-            if (failed) {
-                System.out.println("=== " + context.getDisplayName());
-                groups.forEach(group -> System.out.println(group.report()));
-            }
-            groups.forEach(LocalGroup::close);
-        }
+        return add(new LocalGroup(server.get(), server.get().newNamespace(), "web", flags));
     }
 }
