@@ -81,6 +81,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -2493,6 +2494,8 @@ final class HttpEndpoint implements AutoCloseable {
     private static final int CONNECTIONS = 300;
     /** Connections that wait to be accepted: a probe that finds the queue full is sent again only after a second. */
     private static final int BACKLOG = 500;
+    /** Before each request: leaves the processor to the election, and still lets a full backlog pass within a probe's second. */
+    private static final Duration PAUSE = Duration.ofMillis(1);
     private static final Pattern ADDRESS = Pattern.compile("(\\[[0-9a-fA-F:.]+]|[^:]*):(\\d{1,5})");
 
     private final Config config;
@@ -2526,8 +2529,14 @@ final class HttpEndpoint implements AutoCloseable {
             throw new IOException("--http-address: \"" + show(address) + "\" must be free to listen at: " + busy.getMessage());
         }
         server.createContext("/", this::handle);
-        server.setExecutor(workers);
+        server.setExecutor(this::dispatch);
         server.start();
+    }
+
+    /** Called on the one thread that accepts: while it pauses, strangers queue in the kernel, where they cost the election nothing. */
+    private void dispatch(Runnable exchange) {
+        LockSupport.parkNanos(PAUSE.toNanos());
+        workers.execute(exchange);
     }
 
     /** Bounds what strangers can tie up; the JDK's server reads these once. Counts, seconds, and milliseconds for the clock. */

@@ -11,13 +11,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * Strangers at the HTTP address do not slow the election, nor do they get the kubelet to kill the sidecar. How fast a hand-over is under a
- * flood depends on the machine, which both share here: what is shown is that it stays a hand-over.
+ * Strangers at the HTTP address do not slow the election, nor do they get the kubelet to kill the sidecar. How long a hand-over takes is
+ * printed, not asserted: it depends on the machine, which the flood shares. What keeps it short, the pause before each answer, is asserted.
  */
 class FloodTest {
 
     private static final int STRANGERS = 200;
-    private static final int ROUNDS = 3;
+    private static final int ROUNDS = 5;
     private static final int PROBES = 12;
     /** As many failures in a row as a kubelet takes for the end, by default. */
     private static final int FAILURE_THRESHOLD = 3;
@@ -62,7 +62,7 @@ class FloodTest {
             assertEquals(Collections.nCopies(ROUNDS, List.of(leader.pod() + " off", follower.pod() + " on", follower.pod() + " off",
                     leader.pod() + " on")).stream().flatMap(List::stream).toList(),
                     GROUP.witness().movesSince(before).stream().map(Witness.Move::toString).toList(), "and nothing else moved");
-            assertTrue(flood.requests() > STRANGERS, "the strangers were busy");
+            assertTrue(flood.answers() > STRANGERS, "the strangers were busy");
         }
         assertRecovers();
     }
@@ -97,7 +97,12 @@ class FloodTest {
         try (Flood flood = new Flood().idle(leader.endpoint(), STRANGERS / 2).busy(leader.endpoint(), STRANGERS / 2)) {
             awaitFlood(flood);
             assertSurvivesProbes(leader);
+            long begin = System.nanoTime();
+            long before = flood.answers();
             GROUP.group().awaitRenewals(leader.pod(), 4);
+            long answers = flood.answers() - before;
+            long most = Duration.ofNanos(System.nanoTime() - begin).toMillis() + STRANGERS;
+            assertTrue(answers <= most, () -> answers + " answers where a pause of 1 ms before each allows " + most);
             assertEquals(leader, GROUP.leader());
         }
         assertRecovers();
@@ -114,7 +119,7 @@ class FloodTest {
     }
 
     private static void awaitFlood(Flood flood) {
-        Wait.until("all of them are there", Group.SOON, () -> flood.connections() >= 2 * STRANGERS && flood.requests() > STRANGERS);
+        Wait.until("all of them are there", Group.SOON, () -> flood.connections() >= 2 * STRANGERS && flood.answers() > STRANGERS);
     }
 
     private static void assertSurvivesProbes(ServedSidecar sidecar) {

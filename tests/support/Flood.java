@@ -20,7 +20,7 @@ final class Flood implements AutoCloseable {
             Executors.newCachedThreadPool(Thread.ofPlatform().daemon().name("stranger").stackSize(STACK).factory());
     private final Set<Socket> sockets = ConcurrentHashMap.newKeySet();
     private final LongAdder connections = new LongAdder();
-    private final LongAdder requests = new LongAdder();
+    private final LongAdder answers = new LongAdder();
     private volatile boolean closed;
 
     private interface Stranger {
@@ -40,15 +40,15 @@ final class Flood implements AutoCloseable {
         });
     }
 
-    /** Adds connections on which one request follows the other without a pause. */
+    /** Adds connections on which a request is sent at once; the server closes them with its answer, so that the next follows. */
     Flood busy(Endpoint endpoint, int count) {
         return add(endpoint, count, socket -> {
             InputStream in = socket.getInputStream();
             byte[] answer = new byte[65536];
-            do {
-                socket.getOutputStream().write(GET);
-                requests.increment();
-            } while (!closed && in.read(answer) > 0);
+            socket.getOutputStream().write(GET);
+            if (in.read(answer) > 0) {
+                answers.increment();
+            }
         });
     }
 
@@ -90,9 +90,9 @@ final class Flood implements AutoCloseable {
         return connections.sum();
     }
 
-    /** How many requests the busy ones sent so far. */
-    long requests() {
-        return requests.sum();
+    /** How many answers the busy ones have had so far. */
+    long answers() {
+        return answers.sum();
     }
 
     /** Closes all connections. */
