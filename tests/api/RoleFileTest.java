@@ -179,7 +179,7 @@ class RoleFileTest {
 
     // --- Lost leases ---------------------------------------------------------------------------------------------------
 
-    @ConcurrentTest
+    @Test
     void a_lease_that_cannot_be_renewed_is_given_up_at_renew_deadline_and_before_others_may_take_it() {
         try (ServedGroup alone = ServedGroup.ofTest(Group.FAST)) {
             ServedSidecar only = alone.elect(1);
