@@ -10,8 +10,6 @@
 import com.google.gson.reflect.TypeToken;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
-import io.kubernetes.client.common.KubernetesListObject;
-import io.kubernetes.client.common.KubernetesObject;
 import io.kubernetes.client.custom.V1Patch;
 import io.kubernetes.client.extended.event.EventType;
 import io.kubernetes.client.extended.event.legacy.EventRecorder;
@@ -27,11 +25,9 @@ import io.kubernetes.client.openapi.apis.CoreV1Api;
 import io.kubernetes.client.openapi.models.V1EventSource;
 import io.kubernetes.client.openapi.models.V1Lease;
 import io.kubernetes.client.openapi.models.V1LeaseSpec;
+import io.kubernetes.client.openapi.models.V1ListMeta;
 import io.kubernetes.client.openapi.models.V1ObjectMeta;
 import io.kubernetes.client.openapi.models.V1ObjectReference;
-import io.kubernetes.client.openapi.models.V1Pod;
-import io.kubernetes.client.openapi.models.V1PodList;
-import io.kubernetes.client.openapi.models.V1PodStatus;
 import io.kubernetes.client.openapi.models.V1ResourceAttributes;
 import io.kubernetes.client.openapi.models.V1SelfSubjectAccessReview;
 import io.kubernetes.client.openapi.models.V1SelfSubjectAccessReviewSpec;
@@ -84,6 +80,7 @@ import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
@@ -1922,8 +1919,8 @@ final class Kubernetes implements AutoCloseable {
                 case Effect.CreateLease create -> leaseIs(leases.createNamespacedLease(namespace, unheld()).executeWithHttpInfo());
                 case Effect.PutLease put ->
                         leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease())).executeWithHttpInfo());
-                case Effect.ListPods list -> podsAre(core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel()).execute());
-                case Effect.GetPod get -> new Reply.PodIs(decode(core.readNamespacedPod(get.name(), namespace).execute()));
+                case Effect.ListPods list -> podsAre(listPods());
+                case Effect.GetPod get -> new Reply.PodIs(decode(getPod(get.name())));
                 case Effect.PatchPod patch -> new Reply.PodIs(decode(patch(patch)));
             };
         } catch (ApiException refused) {
@@ -1933,7 +1930,19 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private V1Pod patch(Effect.PatchPod patch) throws ApiException {
+    private PodOutline getPod(String name) throws ApiException {
+        return execute(core.readNamespacedPod(name, namespace).buildCall(null), new TypeToken<>() { });
+    }
+
+    private Listing<PodOutline> listPods() throws ApiException {
+        return execute(core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel()).buildCall(null), new TypeToken<>() { });
+    }
+
+    private <T> T execute(Call call, TypeToken<T> type) throws ApiException {
+        return client.<T>execute(call, type.getType()).getData();
+    }
+
+    private PodOutline patch(Effect.PatchPod patch) throws ApiException {
         Map<String, String> labels = new LinkedHashMap<>();
         putIfSet(labels, config.leadershipLabel(), patch.leadership());
         putIfSet(labels, config.participationLabel(), patch.participation());
@@ -1941,7 +1950,7 @@ final class Kubernetes implements AutoCloseable {
         putIfSet(annotations, config.epochAnnotation(), patch.epoch());
         String body = JSON.serialize(Map.of("metadata",
                 Map.of("resourceVersion", patch.version(), "labels", labels, "annotations", annotations)));
-        return PatchUtils.patch(V1Pod.class,
+        return PatchUtils.patch(PodOutline.class,
                 () -> core.patchNamespacedPod(patch.name(), config.namespace(), new V1Patch(body)).buildCall(null),
                 V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client);
     }
@@ -2014,8 +2023,8 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Watches -----------------------------------------------------------------------------------------------------
 
-    private interface Lister {
-        KubernetesListObject list() throws ApiException;
+    private interface Lister<T> {
+        Listing<T> list() throws ApiException;
     }
 
     private interface Opener {
@@ -2023,31 +2032,29 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** One collection to watch: how to list it, how to watch it from a version on, and what to make of what comes. */
-    private record Source<T extends KubernetesObject>(String what, TypeToken<Watch.Response<T>> type, Lister lister, Opener opener,
-            BiConsumer<List<? extends KubernetesObject>, String> all, Consumer<T> seen, Consumer<T> left) {}
+    private record Source<T>(String what, TypeToken<Watch.Response<T>> type, Function<T, V1ObjectMeta> metadata, Lister<T> lister,
+            Opener opener, BiConsumer<List<T>, String> all, Consumer<T> seen, Consumer<T> left) {}
 
     // No bookmarks: client-java takes that of a pod for malformed, which would end the watch every minute.
 
     /** Begins to report the Lease and the group's pods to {@code sink}, on threads of its own, until {@link #close}. */
     void watch(Consumer<Event> sink) {
         String byName = "metadata.name=" + config.leaseName();
-        start(new Source<>("the Lease", new TypeToken<Watch.Response<V1Lease>>() { },
-                () -> leases.listNamespacedLease(namespace).fieldSelector(byName).execute(),
+        start(new Source<>("the Lease", new TypeToken<Watch.Response<V1Lease>>() { }, V1Lease::getMetadata,
+                () -> execute(leases.listNamespacedLease(namespace).fieldSelector(byName).buildCall(null), new TypeToken<>() { }),
                 version -> leases.listNamespacedLease(namespace).fieldSelector(byName).watch(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(
-                        all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode((V1Lease) all.getFirst()))),
+                        all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode(all.getFirst()))),
                 lease -> sink.accept(new Event.LeaseSeen(decode(lease))),
                 lease -> sink.accept(new Event.LeaseLeft(present(lease.getMetadata().getResourceVersion())))));
         String byKey = config.leadershipLabel();
-        start(new Source<>("the pods", new TypeToken<Watch.Response<V1Pod>>() { },
-                () -> core.listNamespacedPod(namespace).labelSelector(byKey).execute(),
+        start(new Source<>("the pods", new TypeToken<Watch.Response<PodOutline>>() { }, PodOutline::metadata, this::listPods,
                 version -> core.listNamespacedPod(namespace).labelSelector(byKey).watch(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
-                (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(pod -> decode((V1Pod) pod)).toList(), version)),
+                (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(this::decode).toList(), version)),
                 pod -> sink.accept(new Event.PodSeen(decode(pod))),
-                pod -> sink.accept(
-                        new Event.PodLeft(present(pod.getMetadata().getName()), present(pod.getMetadata().getResourceVersion())))));
+                pod -> sink.accept(new Event.PodLeft(present(pod.metadata().getName()), present(pod.metadata().getResourceVersion())))));
     }
 
     private void start(Source<?> source) {
@@ -2058,15 +2065,15 @@ final class Kubernetes implements AutoCloseable {
      * Lists, then watches; again from the last version when the server ends the watch, by a new list when anything breaks. A watch that
      * cannot be had at all thereby becomes a list every retry-period: polling needs no code of its own.
      */
-    private <T extends KubernetesObject> void keepWatching(Source<T> source) {
+    private <T> void keepWatching(Source<T> source) {
         String version = null;
         while (!closed) {
             long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
             try {
                 if (version == null) {
-                    KubernetesListObject list = source.lister().list();
-                    version = present(list.getMetadata().getResourceVersion());
-                    source.all().accept(list.getItems(), version);
+                    Listing<T> list = source.lister().list();
+                    version = present(list.metadata().getResourceVersion());
+                    source.all().accept(list.items(), version);
                 }
                 version = watchFrom(version, source);
             } catch (ApiException refused) {
@@ -2090,7 +2097,7 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private <T extends KubernetesObject> String watchFrom(String from, Source<T> source) throws ApiException, IOException {
+    private <T> String watchFrom(String from, Source<T> source) throws ApiException, IOException {
         String version = from;
         Call call = watching.newCall(source.opener().open(from).request());
         open.add(call);
@@ -2104,7 +2111,7 @@ final class Kubernetes implements AutoCloseable {
                     case "DELETED" -> source.left().accept(event.object);
                     default -> { }
                 }
-                version = event.object.getMetadata().getResourceVersion();
+                version = source.metadata().apply(event.object).getResourceVersion();
             }
             return version;
         } finally {
@@ -2162,7 +2169,7 @@ final class Kubernetes implements AutoCloseable {
     /** Whether the own pod exists; false also where this user may not know. */
     boolean podExists() throws Unanswered {
         try {
-            core.readNamespacedPod(config.pod(), namespace).execute();
+            getPod(config.pod());
             return true;
         } catch (ApiException refused) {
             if (isNotFound(refused) || refused.getCode() == 403) {
@@ -2218,9 +2225,9 @@ final class Kubernetes implements AutoCloseable {
         return new Reply.LeaseIs(decode(response.getData()), response.getStatusCode() == 201);
     }
 
-    private Reply podsAre(V1PodList list) {
-        return new Reply.PodsAre(list.getItems().stream().map(this::decode).toList(),
-                present(list.getMetadata().getResourceVersion()));
+    private Reply podsAre(Listing<PodOutline> list) {
+        return new Reply.PodsAre(list.items().stream().map(this::decode).toList(),
+                present(list.metadata().getResourceVersion()));
     }
 
     private Lease decode(V1Lease lease) {
@@ -2260,15 +2267,28 @@ final class Kubernetes implements AutoCloseable {
                 .spec(new V1LeaseSpec().holderIdentity("").leaseDurationSeconds(1).leaseTransitions(0));
     }
 
-    private Pod decode(V1Pod pod) {
-        V1ObjectMeta meta = pod.getMetadata();
-        V1PodStatus status = pod.getStatus() == null ? new V1PodStatus() : pod.getStatus();
-        boolean ready = status.getConditions() != null
-                && status.getConditions().stream().anyMatch(c -> c.getType().equals("Ready") && c.getStatus().equals("True"));
+    /**
+     * What matters here of a pod in JSON. Decoding all of it ({@code V1Pod}) would take the classes of pod specs, which are a fifth of the
+     * time from the start to the own label, and memory for the specs of the whole group.
+     */
+    private record PodOutline(V1ObjectMeta metadata, State status) {
+        record State(String phase, List<Condition> conditions) {}
+
+        record Condition(String type, String status) {}
+    }
+
+    /** A collection at one version. */
+    private record Listing<T>(V1ListMeta metadata, List<T> items) {}
+
+    private Pod decode(PodOutline pod) {
+        V1ObjectMeta meta = pod.metadata();
+        PodOutline.State status = pod.status() == null ? new PodOutline.State(null, List.of()) : pod.status();
+        boolean ready = status.conditions() != null
+                && status.conditions().stream().anyMatch(c -> "Ready".equals(c.type()) && "True".equals(c.status()));
         return new Pod(present(meta.getName()), present(meta.getUid()), present(meta.getResourceVersion()),
                 value(meta.getLabels(), config.leadershipLabel()), value(meta.getLabels(), config.participationLabel()),
                 value(meta.getAnnotations(), config.epochAnnotation()), ready, meta.getDeletionTimestamp() != null,
-                Set.of("Succeeded", "Failed").contains(String.valueOf(status.getPhase())),
+                Set.of("Succeeded", "Failed").contains(String.valueOf(status.phase())),
                 meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant());
     }
 
