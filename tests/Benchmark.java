@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
@@ -189,8 +190,10 @@ public final class Benchmark implements Callable<Integer> {
 
     private void play(Plan plan, Course course, Results results) throws ApiException {
         for (int round = 0; round < plan.rounds(); round++) {
+            List<Team> order = new ArrayList<>(teams);
+            Collections.rotate(order, round); // who is first has waited longest, on a machine that has cooled down
             for (Scenario each : plan.scenarios()) {
-                for (Team team : each.isIn(round, server) ? teams : List.<Team>of()) {
+                for (Team team : each.isIn(round, server) ? order : List.<Team>of()) {
                     System.err.printf("%5d s  round %d of %d: %s, %s%n", (System.nanoTime() - begun) / 1_000_000_000, round + 1,
                             plan.rounds(), each, team.candidate());
                     course.play(each, team);

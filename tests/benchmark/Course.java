@@ -43,7 +43,7 @@ final class Course {
     void play(Scenario scenario, Team team) throws ApiException {
         String leader = team.awaitCalm(scenario == Scenario.IDLE ? SETTLED : WARM);
         measureGets(team);
-        long before = team.mark().version();
+        long before = team.witness().now();
         switch (scenario) {
             case HANDOVER -> handOver(team, leader);
             case DELETION -> delete(team, leader);
@@ -57,7 +57,7 @@ final class Course {
             case OUTAGE -> breakServer(team, leader);
         }
         team.awaitSettled();
-        team.mark();
+        team.witness().catchUp();
         results.noteTwoLeaders(team.candidate(), scenario, team.witness().revisionsWithTwoLeaders(before));
     }
 
@@ -129,7 +129,7 @@ final class Course {
     /** What the users of the leader see from the mark until the team has settled again. */
     private void noteLeaders(Team team, Scenario scenario, Team.Mark mark) {
         team.awaitSettled();
-        long now = team.mark().at();
+        long now = System.nanoTime();
         Timeline timeline = team.timeline();
         note(team, scenario, "no pod with a live sidecar labelled", timeline.withoutLiveLeader(mark.at(), now));
         note(team, scenario, "more than one pod labelled", timeline.withTwoLeaders(mark.at(), now));
@@ -175,18 +175,15 @@ final class Course {
 
     /** A new pod that is Ready; no kubelet has one Ready within the second of its creation, and the server tells ages in whole seconds. */
     private void addReady(Team team) {
-        String pod = team.unusedName();
         long second = Instant.now().getEpochSecond();
-        team.group().createPod(pod);
+        String pod = team.addPod();
         team.startSidecar(pod);
         team.awaitLabel(pod);
         Wait.until("the second after " + pod + " was made", SETTLED, () -> Instant.now().getEpochSecond() > second + 1);
     }
 
     private void startOneMore(Team team) {
-        String pod = team.unusedName();
-        team.group().createPod(pod);
-        team.mark();
+        String pod = team.addPod();
         long since = team.startSidecar(pod);
         note(team, Scenario.STARTUP, "until its pod has a label", team.awaitLabel(pod) - since);
         Wait.until("the sidecar has settled", SETTLED.multipliedBy(2), () -> System.nanoTime() - since > SETTLED.toNanos());
