@@ -30,14 +30,21 @@ FROM ${JDK_IMAGE} AS export-ready
 COPY build/export /export
 
 FROM export-${EXPORT} AS export
-COPY tests/supply-chain/dependencies.sha256 tests/image/unused-jars.txt /checked/
+COPY tests/supply-chain/dependencies.sha256 tests/image/unused-jars.txt tests/image/needed-builders.txt tests/image/UpgradeClasses.java \
+     /checked/
 # Only jars whose content was checked in, wherever they were fetched from; then away with those of which no election loads a class.
 RUN cd /export \
  && for jar in lib/*.jar trainer/lib/*.jar; do \
         (cd "${jar%/*}" && grep "  ${jar##*/}\$" /checked/dependencies.sha256 | sha256sum --check --strict --quiet) \
         || { echo "$jar is not the one in dependencies.sha256" >&2; exit 1; }; \
     done \
- && (cd lib && xargs rm -- < /checked/unused-jars.txt)
+ && (cd lib && xargs rm -- < /checked/unused-jars.txt) \
+# No AOT cache takes picocli as it is.
+ && java /checked/UpgradeClasses.java lib/*.jar
+# The jar of client-java's builders has 9 MB, its models once more among them. What writes Events needs a few of the builders.
+RUN mkdir /builders && cd /builders && jar --extract --file /export/lib/client-java-api-fluent-*.jar \
+ && find . -name '*.class' | grep -Ef /checked/needed-builders.txt | LC_ALL=C sort \
+ | xargs jar --create --file /export/lib/client-java-api-fluent-*.jar --no-manifest --date 1980-01-01T00:00:02Z
 # JBang's jar carries the time at which it was made. With a fixed one, the same source gives the same jar.
 RUN mkdir /unpacked && cd /unpacked && jar --extract --file /export/leader-labeler.jar && cp META-INF/MANIFEST.MF /manifest \
  && rm -r META-INF && find . -type f | LC_ALL=C sort \
@@ -60,9 +67,11 @@ RUN jlink --output /opt/jre --add-modules java.base,java.logging,java.sql,jdk.ht
     -XX:TrimNativeHeapInterval=60000 \
     # Object headers of 8 bytes instead of 12.
     -XX:+UseCompactObjectHeaders \
-    # A sidecar that waits needs no optimizing compiler, and none at all for what runs a few times at the start: half of the CPU
-    # time of a start went into compiling it, and the compiler's memory stays with the process.
-    -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=10 \
+    # A sidecar that waits needs no optimizing compiler, nor any for what runs a few times at the start. Two methods of the JDK, which
+    # make the classes of lambdas, take the compiler 7 and 4 MiB each.
+    -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=2 -XX:CompileCommand=quiet \
+    -XX:CompileCommand=exclude,jdk.internal.classfile.impl.StackMapGenerator::processBlock \
+    -XX:CompileCommand=exclude,jdk.internal.classfile.impl.StackCounter::* \
     # Room for ten times the code that there is; the default reserves three segments of 48 MiB.
     -XX:ReservedCodeCacheSize=12m -XX:-SegmentedCodeCache \
     # Platform threads are few and shallow: the elector's work runs on virtual threads, whose stacks are in the heap.

@@ -36,7 +36,9 @@ final class SecureFront implements AutoCloseable {
         // RSA, because that is what kubeadm makes.
         HeldCertificate own = new HeldCertificate.Builder().rsa2048().commonName("kube-apiserver").addSubjectAlternativeName("127.0.0.1")
                 .duration(1, TimeUnit.DAYS).signedBy(authority).build();
-        server.useHttps(new HandshakeCertificates.Builder().heldCertificate(own).build().sslSocketFactory());
+        server.useHttps(new HandshakeCertificates.Builder().heldCertificate(own).addTrustedCertificate(authority.certificate()).build()
+                .sslSocketFactory());
+        server.requestClientAuth();
         server.setDispatcher(new Dispatcher() {
             @Override
             public MockResponse dispatch(RecordedRequest request) throws InterruptedException {

@@ -102,6 +102,7 @@ public final class Train {
         await("training-2 follows", () -> isLabelled("training-2", "false"));
         heal("training-2", "true");
         heal(TRAINED, "false");
+        loseLease();
         await("an Event says that " + TRAINED + " leads", () -> hasEvent(TRAINED + " became leader"));
         outage();
         askEverything();
@@ -165,6 +166,13 @@ public final class Train {
         server.withStore(objects -> objects.patch(Resource.PODS, NAMESPACE, pod,
                 Map.of("metadata", Map.of("labels", Map.of(LEADERSHIP, wrong)))));
         await("the label of " + pod + " is right again", () -> isLabelled(pod, wrong.equals("true") ? "false" : "true"));
+    }
+
+    /** Somebody deletes the Lease; its leader makes a new one. */
+    private void loseLease() {
+        server.withStore(objects -> objects.delete(Resource.LEASES, NAMESPACE, ELECTION, Store.Deletion.DEFAULT));
+        await("there is a Lease again", () -> !leaseVersion().isEmpty());
+        await(TRAINED + " leads again", () -> isLabelled(TRAINED, "true"));
     }
 
     /** The API server goes away for a moment, shorter than the lease. */

@@ -1,0 +1,124 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.ByteArrayInputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import org.junit.jupiter.api.BeforeEach;
+
+/** The image's AOT cache holds picocli because tests/image/UpgradeClasses.java gives its classes stack maps, and changes nothing else. */
+class UpgradeClassesTest {
+
+    private static final Path UPGRADE = Path.of("tests", "image", "UpgradeClasses.java");
+    /** The first version of class files whose verification needs stack maps, and does not fall back to doing without. */
+    private static final int WITH_STACK_MAPS = 50;
+    private static final Duration LIMIT = Duration.ofSeconds(60);
+
+    private final Path original = Arrays.stream(System.getProperty("java.class.path").split(":")).map(Path::of)
+            .filter(jar -> jar.getFileName().toString().startsWith("picocli-")).findFirst().orElseThrow();
+    private final Path folder = Folders.temporary("upgrade");
+    private final Path upgraded = folder.resolve("picocli.jar");
+
+    @BeforeEach
+    void upgrade() throws IOException, InterruptedException {
+        assumeTrue(Runtime.version().feature() >= 24, "the Class-File API needs Java 24");
+        Files.copy(original, upgraded);
+        assertEquals(0, java("upgrade.log", UPGRADE.toString(), upgraded.toString()), Files.readString(folder.resolve("upgrade.log")));
+    }
+
+    @ConcurrentTest
+    void each_class_can_be_archived_and_verified() throws Exception {
+        Map<String, byte[]> content = content(upgraded);
+        try (URLClassLoader loader = new URLClassLoader(new URL[] {upgraded.toUri().toURL()}, ClassLoader.getPlatformClassLoader())) {
+            for (Map.Entry<String, byte[]> entry : content.entrySet()) {
+                if (isClass(entry.getKey())) {
+                    assertTrue(version(entry.getValue()) >= WITH_STACK_MAPS, entry.getKey());
+                    Class.forName(entry.getKey().replace(".class", "").replace('/', '.'), true, loader);
+                }
+            }
+        }
+        assertTrue(content.keySet().stream().filter(UpgradeClassesTest::isClass).count() > 200, "picocli has many classes");
+    }
+
+    @ConcurrentTest
+    void nothing_but_old_classes_is_changed() throws IOException {
+        Map<String, byte[]> before = content(original);
+        Map<String, byte[]> after = content(upgraded);
+
+        assertEquals(before.keySet(), after.keySet());
+        assertEquals(List.of(), before.keySet().stream()
+                .filter(name -> !isClass(name) || version(before.get(name)) >= WITH_STACK_MAPS)
+                .filter(name -> !Arrays.equals(before.get(name), after.get(name))).toList());
+        assertTrue(before.entrySet().stream().anyMatch(entry -> isClass(entry.getKey()) && version(entry.getValue()) < WITH_STACK_MAPS),
+                "picocli needs no upgrade any more");
+    }
+
+    @ConcurrentTest
+    void an_upgraded_jar_stays_as_it_is() throws IOException, InterruptedException {
+        byte[] once = Files.readAllBytes(upgraded);
+
+        assertEquals(0, java("again.log", UPGRADE.toString(), upgraded.toString()));
+
+        assertTrue(Arrays.equals(once, Files.readAllBytes(upgraded)), "the second time there is nothing to do");
+    }
+
+    @ConcurrentTest
+    void the_program_runs_with_it() throws IOException, InterruptedException {
+        String path = System.getProperty("java.class.path");
+
+        assertEquals(0, java("before.log", "-cp", path, "LeaderLabeler", "--help"));
+        assertEquals(0, java("after.log", "-cp", path.replace(original.toString(), upgraded.toString()), "LeaderLabeler", "--help"));
+
+        assertTrue(Files.readString(folder.resolve("after.log")).contains("--election-name"));
+        assertEquals(Files.readString(folder.resolve("before.log")), Files.readString(folder.resolve("after.log")));
+    }
+
+    private int java(String log, String... arguments) throws IOException, InterruptedException {
+        String[] command = new String[arguments.length + 1];
+        command[0] = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+        System.arraycopy(arguments, 0, command, 1, arguments.length);
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(folder.resolve(log).toFile()).start();
+        try {
+            assertTrue(process.waitFor(LIMIT.toSeconds(), TimeUnit.SECONDS), () -> "still running: " + List.of(command));
+            return process.exitValue();
+        } finally {
+            process.destroyForcibly();
+        }
+    }
+
+    private static boolean isClass(String name) {
+        return name.endsWith(".class") && !name.endsWith("module-info.class");
+    }
+
+    private static int version(byte[] classFile) {
+        try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(classFile))) {
+            in.skipBytes(Integer.BYTES + Short.BYTES);
+            return in.readUnsignedShort();
+        } catch (IOException truncated) {
+            throw new IllegalArgumentException(truncated);
+        }
+    }
+
+    private static Map<String, byte[]> content(Path jar) throws IOException {
+        Map<String, byte[]> content = new TreeMap<>();
+        try (ZipFile zip = new ZipFile(jar.toFile())) {
+            for (ZipEntry entry : (Iterable<ZipEntry>) zip.stream().map(ZipEntry.class::cast)::iterator) {
+                content.put(entry.getName(), zip.getInputStream(entry).readAllBytes());
+            }
+        }
+        return content;
+    }
+}
