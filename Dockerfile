@@ -69,7 +69,7 @@ RUN jlink --output /opt/jre --add-modules java.base,java.logging,java.sql,jdk.ht
     -XX:+UseCompactObjectHeaders \
     # A sidecar that waits needs no optimizing compiler, nor any for what runs a few times at the start. Two methods of the JDK, which
     # make the classes of lambdas, take the compiler 7 and 4 MiB each.
-    -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=2 -XX:CompileCommand=quiet \
+    -XX:TieredStopAtLevel=1 -XX:CompileThresholdScaling=6 -XX:CompileCommand=quiet \
     -XX:CompileCommand=exclude,jdk.internal.classfile.impl.StackMapGenerator::processBlock \
     -XX:CompileCommand=exclude,jdk.internal.classfile.impl.StackCounter::* \
     # Room for ten times the code that there is; the default reserves three segments of 48 MiB.

@@ -21,7 +21,7 @@ record Candidate(String name, SidecarProcess.Launcher launcher, Optional<Sidecar
     /** The JVM's settings in the image (Dockerfile) that a JDK has without preparation; older ones do not know all of them. */
     static final List<String> SETTINGS = List.of("-XX:+IgnoreUnrecognizedVMOptions", "-XX:+UseSerialGC", "-Xms4m", "-Xmn2m", "-Xmx24m",
             "-XX:MinHeapFreeRatio=10", "-XX:MaxHeapFreeRatio=20", "-XX:TrimNativeHeapInterval=60000", "-XX:+UseCompactObjectHeaders",
-            "-XX:TieredStopAtLevel=1", "-XX:CompileThresholdScaling=2", "-XX:CompileCommand=quiet",
+            "-XX:TieredStopAtLevel=1", "-XX:CompileThresholdScaling=6", "-XX:CompileCommand=quiet",
             "-XX:CompileCommand=exclude,jdk.internal.classfile.impl.StackMapGenerator::processBlock",
             "-XX:CompileCommand=exclude,jdk.internal.classfile.impl.StackCounter::*", "-XX:ReservedCodeCacheSize=12m",
             "-XX:-SegmentedCodeCache", "-Xss256k", "-XX:ActiveProcessorCount=2", "-XX:+UnlockDiagnosticVMOptions",
