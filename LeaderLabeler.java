@@ -1805,9 +1805,6 @@ final class Kubernetes implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     private static final String COMPONENT = "leader-labeler";
-    private static final Pattern NOT_FOUND = Pattern.compile("\"reason\":\\s*\"NotFound\"");
-    /** The message of a {@code Status} object. */
-    private static final Pattern STATUS_MESSAGE = Pattern.compile("\"message\":\"((?:[^\"\\\\]|\\\\.)*)\"");
     /** A watch is begun anew this often, as client-go's reflector does. */
     private static final int WATCH_SECONDS = 300;
     /** How long the answer to a Kubernetes Event is awaited. */
@@ -1930,7 +1927,7 @@ final class Kubernetes implements AutoCloseable {
             };
         } catch (ApiException refused) {
             return refusal(request, refused);
-        } catch (RuntimeException broken) {
+        } catch (RuntimeException | StackOverflowError broken) {
             return failure("unreadable answer: " + broken.getMessage(), 0);
         }
     }
@@ -1987,7 +1984,7 @@ final class Kubernetes implements AutoCloseable {
 
     /** Not every 404 comes from the API server: a load balancer before a dead one says so too, and no pod is gone because of that. */
     private static boolean isNotFound(ApiException refused) {
-        return refused.getCode() == 404 && refused.getResponseBody() != null && NOT_FOUND.matcher(refused.getResponseBody()).find();
+        return refused.getCode() == 404 && "NotFound".equals(Refusal.of(refused).reason());
     }
 
     private Reply failure(String why, long pauseNanos) {
@@ -2000,9 +1997,21 @@ final class Kubernetes implements AutoCloseable {
             Throwable cause = refused.getCause() == null ? refused : refused.getCause();
             return cause.toString();
         }
-        String body = refused.getResponseBody() == null ? "" : refused.getResponseBody().strip();
-        Matcher message = STATUS_MESSAGE.matcher(body);
-        return refused.getCode() + " " + (message.find() ? message.group(1).replace("\\\"", "\"") : body.lines().findFirst().orElse(""));
+        return "%d %.500s".formatted(refused.getCode(), Refusal.of(refused).message().replaceAll("\\s+", " "));
+    }
+
+    /** What matters of a {@code Status}, as the API server refuses; whoever stands before it does as he likes. */
+    private record Refusal(String reason, String message) {
+
+        static Refusal of(ApiException refused) {
+            String body = refused.getResponseBody() == null ? "" : refused.getResponseBody();
+            try {
+                Refusal status = JSON.deserialize(body, Refusal.class);
+                return status != null && status.message() != null ? status : new Refusal("", body);
+            } catch (RuntimeException other) {
+                return new Refusal("", body);
+            }
+        }
     }
 
     private static long retryAfter(ApiException refused) {
@@ -2087,7 +2096,7 @@ final class Kubernetes implements AutoCloseable {
                 again = Math.max(again, System.nanoTime() + retryAfter(refused));
                 complainOfWatch(source.what(), version != null, refused);
                 version = null;
-            } catch (IOException | RuntimeException broken) {
+            } catch (IOException | RuntimeException | StackOverflowError broken) {
                 version = null;
             }
             pause(again - System.nanoTime());

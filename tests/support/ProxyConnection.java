@@ -26,6 +26,9 @@ import okhttp3.Response;
  */
 final class ProxyConnection implements Runnable {
 
+    /** As long as those of admission webhooks can be, with what has to be escaped in JSON. */
+    private static final String LONG_MESSAGE = "injected fault: " + "a \"long\" \\ message\n".repeat(5000);
+
     private static final String EXPIRED = """
             {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",\
             "message":"too old resource version: 1 (2)","reason":"Expired","code":410}}
@@ -238,7 +241,7 @@ final class ProxyConnection implements Runnable {
 
     private static Answer refusal(HttpFault.Refuse refuse) {
         String body = Json.print(Map.of("kind", "Status", "apiVersion", "v1", "metadata", Map.of(), "status", "Failure",
-                "message", "injected fault", "code", refuse.code()));
+                "message", LONG_MESSAGE, "code", refuse.code()));
         String retryAfter = refuse.retryAfterSeconds() > 0 ? Integer.toString(refuse.retryAfterSeconds()) : null;
         return new Answer(refuse.code(), "application/json", retryAfter, body.getBytes(StandardCharsets.UTF_8));
     }
