@@ -6,6 +6,7 @@ import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** What a real API server was asked, by its own audit log: every request, whoever made it. */
 final class AuditLog implements AutoCloseable {
@@ -13,7 +14,7 @@ final class AuditLog implements AutoCloseable {
     /**
      * One request, as it was answered; a watch twice, when it began and when it ended.
      *
-     * @param user who asked, for example {@code system:serviceaccount:NAMESPACE:NAME}
+     * @param user who asked, for example {@code system:serviceaccount:NAMESPACE:NAME}; empty if the server gave up before it knew
      * @param resource for example {@code pods} or {@code pods/status}
      * @param name of the object, null where a request has none
      * @param body of the request, empty if it has none or is of no interest here
@@ -55,7 +56,8 @@ final class AuditLog implements AutoCloseable {
     private static Request request(String line) {
         Map<String, Object> event = Json.parse(line);
         String subresource = Json.text(event, "objectRef", "subresource");
-        return new Request(Json.text(event, "user", "username"), Json.text(event, "verb"), Json.text(event, "objectRef", "namespace"),
+        return new Request(Objects.requireNonNullElse(Json.text(event, "user", "username"), ""), Json.text(event, "verb"),
+                Json.text(event, "objectRef", "namespace"),
                 Json.text(event, "objectRef", "resource") + (subresource == null ? "" : "/" + subresource),
                 Json.text(event, "objectRef", "name"), Json.at(event, "responseStatus", "code") instanceof Long code ? code : 0,
                 Instant.parse(Json.text(event, "requestReceivedTimestamp")), Json.object(event, "requestObject"));
