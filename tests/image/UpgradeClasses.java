@@ -48,8 +48,9 @@ public final class UpgradeClasses {
                     ClassHierarchyResolverOption.of(ClassHierarchyResolver.ofResourceParsing(classes)));
             for (ZipEntry entry : (Iterable<ZipEntry>) in.stream().map(ZipEntry.class::cast)::iterator) {
                 byte[] content = in.getInputStream(entry).readAllBytes();
-                if (entry.getName().endsWith(".class") && classFile.parse(content).majorVersion() < WITH_STACK_MAPS) {
-                    content = upgrade(classFile, content);
+                ClassModel model = entry.getName().endsWith(".class") ? classFile.parse(content) : null;
+                if (model != null && model.majorVersion() < WITH_STACK_MAPS) {
+                    content = upgrade(classFile, model);
                     count++;
                 }
                 ZipEntry same = new ZipEntry(entry.getName());
@@ -66,8 +67,7 @@ public final class UpgradeClasses {
         }
     }
 
-    private static byte[] upgrade(ClassFile classFile, byte[] old) {
-        ClassModel model = classFile.parse(old);
+    private static byte[] upgrade(ClassFile classFile, ClassModel model) {
         return classFile.build(model.thisClass().asSymbol(), builder -> {
             builder.withVersion(WITH_STACK_MAPS, 0);
             model.forEach(element -> {
