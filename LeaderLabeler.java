@@ -118,7 +118,7 @@ import sun.misc.Signal;
  * that the election is about; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; and
  * {@link Kubernetes}, the only place that knows the API client.
  */
-@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.About.class,
+@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.VersionProvider.class,
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
         footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
@@ -129,25 +129,25 @@ public final class LeaderLabeler implements Callable<Integer> {
     // -----------------------------------------------------------------------------------------------------------------
 
     /** Exit code after a stop that was asked for. */
-    static final int STOPPED = 0;
+    static final int OK = 0;
     /** Exit code after a failure of the surroundings. */
     static final int FAILURE = 1;
     /** Exit code after flags that cannot be understood or that break a rule. */
     static final int USAGE = 2;
     /** Exit code of {@code --check} when something is missing. */
-    static final int INCOMPLETE = 3;
+    static final int CHECK_FAILED = 3;
 
     @ArgGroup(validate = false, heading = "%nWho takes part%n")
-    private final Group group = new Group();
+    private final GroupOptions group = new GroupOptions();
 
     @ArgGroup(validate = false, heading = "%nTiming%n")
-    private final Timing timing = new Timing();
+    private final TimingOptions timing = new TimingOptions();
 
     @ArgGroup(validate = false, heading = "%nOperation%n")
-    private final Operation operation = new Operation();
+    private final OperationOptions operation = new OperationOptions();
 
     /** Flags that say which group, and which of its pods. */
-    static final class Group {
+    static final class GroupOptions {
         @Option(names = "--election-name", paramLabel = "NAME", required = true, description = "Name of the group; an RFC 1035 label.")
         private String election;
 
@@ -172,7 +172,7 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     /** Flags that say how soon; durations as Go writes them: 15s, 500ms, 1m30s. */
-    static final class Timing {
+    static final class TimingOptions {
         @Option(names = "--lease-duration", paramLabel = "TIME", defaultValue = "15s",
                 description = "How long the others wait after the last renewal that they saw; whole seconds. Default: ${DEFAULT-VALUE}.")
         private String leaseDuration;
@@ -196,7 +196,7 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     /** Flags for those who run it. */
-    static final class Operation {
+    static final class OperationOptions {
         @Option(names = "--http-address", paramLabel = "ADDRESS", defaultValue = ":4040",
                 description = "Where state, probes and metrics are served, [HOST]:PORT or off. Default: ${DEFAULT-VALUE}.")
         private String httpAddress;
@@ -259,13 +259,13 @@ public final class LeaderLabeler implements Callable<Integer> {
         }
         Kubernetes kubernetes = Kubernetes.connect(config);
         if (operation.check) {
-            return Review.print(config, kubernetes, System.out);
+            return PermissionCheck.print(config, kubernetes, System.out);
         }
         RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile);
         Sidecar sidecar = new Sidecar(config, kubernetes, roleFile == null ? status -> { } : roleFile::write);
         try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
             LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}",
-                    About.OWN, config.summary(), http == null ? "off" : http.address(),
+                    VersionProvider.OWN, config.summary(), http == null ? "off" : http.address(),
                     roleFile == null ? "none" : operation.roleFile, operation.logLevel);
             AtomicBoolean stopping = new AtomicBoolean();
             for (String signal : List.of("TERM", "INT")) {
@@ -278,7 +278,7 @@ public final class LeaderLabeler implements Callable<Integer> {
     /** The first signal asks for a hand-over, a second one ends the process at once. Not a shutdown hook: it would not see the second. */
     private static void stop(Sidecar sidecar, AtomicBoolean stopping) {
         if (stopping.getAndSet(true)) {
-            Runtime.getRuntime().halt(STOPPED);
+            Runtime.getRuntime().halt(OK);
         }
         sidecar.stop();
     }
@@ -313,13 +313,13 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     /** What {@code --version} shows. */
-    static final class About implements CommandLine.IVersionProvider {
+    static final class VersionProvider implements CommandLine.IVersionProvider {
         static final String OWN = "1.0.0";
 
         @Override
         public String[] getVersion() {
             return Stream.concat(Stream.of("leader-labeler " + OWN, "Java " + Runtime.version()),
-                    Stream.of(ClientBuilder.class, EventType.class, CommandLine.class, SimpleLogger.class).map(About::jar))
+                    Stream.of(ClientBuilder.class, EventType.class, CommandLine.class, SimpleLogger.class).map(VersionProvider::jar))
                     .toArray(String[]::new);
         }
 
@@ -563,11 +563,11 @@ record Pod(String name, String uid, String version, String leadership, String pa
 }
 
 /** Resource versions are decimal numbers that grow (KEP-5504). Their order only sorts news from old; no rule of safety rests on it. */
-final class Versions {
+final class ResourceVersion {
 
-    private Versions() {}
+    private ResourceVersion() {}
 
-    static boolean newer(String version, String than) {
+    static boolean isNewer(String version, String than) {
         return version.length() != than.length() ? version.length() > than.length() : version.compareTo(than) > 0;
     }
 }
@@ -580,19 +580,19 @@ final class Versions {
 sealed interface Event {
 
     /** The watch (or, where watching is impossible, its poll) showed this version of the Lease. */
-    record LeaseSeen(Lease lease) implements Event {}
+    record LeaseUpdated(Lease lease) implements Event {}
 
     /** The watch showed that the Lease does not exist; {@code version} is that of its deletion, or of the list that lacks it. */
-    record LeaseLeft(String version) implements Event {}
+    record LeaseDeleted(String version) implements Event {}
 
     /** The watch of the group began (again): these pods have the leadership key at {@code version}, and no others. */
-    record PodsSeen(List<Pod> pods, String version) implements Event {}
+    record PodsListed(List<Pod> pods, String version) implements Event {}
 
     /** The watch of the group showed this version of a pod. */
-    record PodSeen(Pod pod) implements Event {}
+    record PodUpdated(Pod pod) implements Event {}
 
     /** A pod left the watched group at {@code version}: it was deleted, or it lost the leadership key. */
-    record PodLeft(String name, String version) implements Event {}
+    record PodRemoved(String name, String version) implements Event {}
 
     /** The answer to a request. Every request gets exactly one, within a bounded time. */
     record Replied(Effect.Request request, Reply reply) implements Event {}
@@ -608,16 +608,16 @@ sealed interface Event {
 sealed interface Reply {
 
     /** 200 or 201 with a Lease. */
-    record LeaseIs(Lease lease, boolean created) implements Reply {}
+    record LeaseReply(Lease lease, boolean created) implements Reply {}
 
     /** 200 with a pod. */
-    record PodIs(Pod pod) implements Reply {}
+    record PodReply(Pod pod) implements Reply {}
 
     /** 200 with all pods that have the leadership key at {@code version}. */
-    record PodsAre(List<Pod> pods, String version) implements Reply {}
+    record PodListReply(List<Pod> pods, String version) implements Reply {}
 
     /** 404. */
-    record Missing() implements Reply {}
+    record NotFound() implements Reply {}
 
     /** 409: nothing was written, the object is not what the request rested on. */
     record Conflict() implements Reply {}
@@ -632,25 +632,25 @@ sealed interface Reply {
 /** Something that the elector wants done. */
 sealed interface Effect {
 
-    /** A call to the API server. {@code stamp} is its place in the elector's order of readings and requests, and so its identity. */
+    /** A call to the API server. {@code sequence} is its place in the elector's order of readings and requests, and so its identity. */
     sealed interface Request extends Effect {
-        long stamp();
+        long sequence();
     }
 
     /** GET of the Lease. */
-    record GetLease(long stamp) implements Request {}
+    record GetLease(long sequence) implements Request {}
 
     /** POST of a Lease that nobody holds. */
-    record CreateLease(long stamp) implements Request {}
+    record CreateLease(long sequence) implements Request {}
 
     /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter}. */
-    record PutLease(long stamp, Lease lease, long notAfter) implements Request {}
+    record PutLease(long sequence, Lease lease, long notAfter) implements Request {}
 
     /** A consistent LIST of all pods that have the leadership key: no resourceVersion, no limit, no cache. */
-    record ListPods(long stamp) implements Request {}
+    record ListPods(long sequence) implements Request {}
 
     /** GET of a pod; {@code suspectUid} is the uid of the holder that is suspected to be gone, else null. */
-    record GetPod(long stamp, String name, String suspectUid) implements Request {}
+    record GetPod(long sequence, String name, String suspectUid) implements Request {}
 
     /**
      * Merge patch of a pod's two labels and annotation on the version that was read; a null value leaves its key alone.
@@ -658,20 +658,20 @@ sealed interface Effect {
      *
      * @param healing whether it undoes what somebody else did, for the statistics
      */
-    record PatchPod(long stamp, String name, String version, String leadership, String participation, String epoch, boolean healing,
+    record PatchPod(long sequence, String name, String version, String leadership, String participation, String epoch, boolean healing,
             long notAfter) implements Request {}
 
     /** The state that people and probes may see has changed. */
     record Publish(Status status) implements Effect {}
 
     /** A Kubernetes Event on the Lease. */
-    record Announce(String leaseUid, String message) implements Effect {}
+    record RecordEvent(String leaseUid, String message) implements Effect {}
 
     /** One line for the person on call. */
     record Log(boolean warning, String line) implements Effect {}
 
     /** The watches are half-open: begin them again. */
-    record Rewatch() implements Effect {}
+    record RestartWatches() implements Effect {}
 
     /** The life of this sidecar is over. */
     record Exit(int code, String why) implements Effect {}
@@ -689,7 +689,7 @@ sealed interface Effect {
  * @param registered whether the own pod has got its labels
  */
 record Status(String leader, String self, boolean leading, long leadsUntil, String epoch, Instant since, List<String> participants,
-        boolean registered, Figures figures) {
+        boolean registered, Statistics statistics) {
 
     boolean isLeading(long now) {
         return leading && now < leadsUntil;
@@ -707,7 +707,7 @@ record Status(String leader, String self, boolean leading, long leadsUntil, Stri
  * @param patches answers to pod writes: ok, conflict, missing, failed, unsent
  * @param healed pod writes that undid what somebody else had done
  */
-record Figures(long transitions, long leaseChangedAt, long renewedAt, long handover, long takeover, Map<String, Long> patches,
+record Statistics(long transitions, long leaseChangedAt, long renewedAt, long handover, long takeover, Map<String, Long> patches,
         long healed) {}
 
 /**
@@ -759,7 +759,7 @@ final class Elector {
     private static final String GROUP = "group:";
 
     /** A version of a pod, and its place in the order of readings and requests: when this process came to know it. */
-    private record Reading(Pod pod, long stamp) {}
+    private record Reading(Pod pod, long sequence) {}
 
     /** The won Lease. */
     private static final class Win {
@@ -832,7 +832,7 @@ final class Elector {
     private final Set<String> toRead = new TreeSet<>();
 
     // What is under way.
-    private long stamp;
+    private long sequence;
     private final Map<String, Effect.Request> pending = new HashMap<>();
     private long leaseAskedAt;
     private final Map<String, Trouble> troubles = new HashMap<>();
@@ -918,17 +918,17 @@ final class Elector {
 
     private void note(Event event) {
         switch (event) {
-            case Event.LeaseSeen seen -> {
+            case Event.LeaseUpdated seen -> {
                 hear();
                 noteLease(seen.lease(), seen.lease().version());
             }
-            case Event.LeaseLeft left -> {
+            case Event.LeaseDeleted left -> {
                 hear();
                 noteLease(null, left.version());
             }
-            case Event.PodsSeen seen -> notePods(seen.pods(), seen.version());
-            case Event.PodSeen seen -> notePod(seen.pod());
-            case Event.PodLeft left -> notePodLeft(left.name(), left.version());
+            case Event.PodsListed seen -> notePods(seen.pods(), seen.version());
+            case Event.PodUpdated seen -> notePod(seen.pod());
+            case Event.PodRemoved left -> notePodLeft(left.name(), left.version());
             case Event.Replied replied -> noteReply(replied.request(), replied.reply());
             case Event.Stop stop -> stopAt = Math.min(stopAt, now);
             case Event.Tick tick -> { }
@@ -942,7 +942,7 @@ final class Elector {
 
     /** Only a change of the Lease restarts the expiry timer, on the own monotonic clock: remote timestamps are never compared with it. */
     private void noteLease(Lease seen, String version) {
-        if (leaseKnown && !Versions.newer(version, leaseVersion)) {
+        if (leaseKnown && !ResourceVersion.isNewer(version, leaseVersion)) {
             return;
         }
         boolean wasFree = leaseKnown && !isHeld();
@@ -970,14 +970,14 @@ final class Elector {
 
     private void notePods(List<Pod> seen, String version) {
         Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
-        pods.values().removeIf(r -> !names.contains(r.pod().name()) && !Versions.newer(r.pod().version(), version));
+        pods.values().removeIf(r -> !names.contains(r.pod().name()) && !ResourceVersion.isNewer(r.pod().version(), version));
         seen.forEach(this::notePod);
         groupKnown = true;
     }
 
     private void notePod(Pod seen) {
         Reading known = pods.get(seen.name());
-        if (known != null && !Versions.newer(seen.version(), known.pod().version())) {
+        if (known != null && !ResourceVersion.isNewer(seen.version(), known.pod().version())) {
             return;
         }
         boolean becameReady = seen.ready() && (known == null || !known.pod().ready());
@@ -986,13 +986,13 @@ final class Elector {
         } else if (becameReady) {
             othersBecameReady = true;
         }
-        pods.put(seen.name(), new Reading(seen, ++stamp));
+        pods.put(seen.name(), new Reading(seen, ++sequence));
     }
 
     /** The watch cannot tell a deleted pod from one that lost its key: whoever needs to know asks by name. */
     private void notePodLeft(String name, String version) {
         Reading known = pods.get(name);
-        if (known != null && Versions.newer(known.pod().version(), version)) {
+        if (known != null && ResourceVersion.isNewer(known.pod().version(), version)) {
             return;
         }
         boolean healable = role == Role.LEADING && known != null && known.pod().isAlive();
@@ -1011,7 +1011,7 @@ final class Elector {
             case Effect.CreateLease create -> noteLeaseReply(create, reply);
             case Effect.PutLease put -> noteLeaseReply(put, reply);
             case Effect.ListPods list -> {
-                if (reply instanceof Reply.PodsAre all) {
+                if (reply instanceof Reply.PodListReply all) {
                     notePods(all.pods(), all.version());
                     listedFor = listingFor;
                 }
@@ -1044,9 +1044,9 @@ final class Elector {
 
     private void noteLeaseReply(Effect.Request request, Reply reply) {
         switch (reply) {
-            case Reply.LeaseIs is -> {
+            case Reply.LeaseReply is -> {
                 leaseInDoubt = false;
-                if (Versions.newer(is.lease().version(), leaseVersion)) {
+                if (ResourceVersion.isNewer(is.lease().version(), leaseVersion)) {
                     unheardSince = Math.min(unheardSince, now);
                 }
                 noteLease(is.lease(), is.lease().version());
@@ -1054,7 +1054,7 @@ final class Elector {
                     noteWritten(put, is.lease().version());
                 }
             }
-            case Reply.Missing missing -> {
+            case Reply.NotFound missing -> {
                 leaseInDoubt = false;
                 if (lease != null || !leaseKnown) {
                     leaseKnown = false;
@@ -1078,7 +1078,7 @@ final class Elector {
             become(Role.LEADING);
         }
         if (win != null && win.version.equals(version)) {
-            win.coveredBefore = put.stamp();
+            win.coveredBefore = put.sequence();
             win.renewedAt = leaseAskedAt;
             renewedAt = leaseAskedAt;
         }
@@ -1087,7 +1087,7 @@ final class Elector {
     private void noteRead(Effect.GetPod get, Reply reply) {
         boolean self = isSelf(get.name());
         switch (reply) {
-            case Reply.PodIs is -> {
+            case Reply.PodReply is -> {
                 toRead.remove(get.name());
                 if (get.suspectUid() != null && (!is.pod().uid().equals(get.suspectUid()) || is.pod().finished())) {
                     noteGone(get.suspectUid());
@@ -1101,7 +1101,7 @@ final class Elector {
                 }
                 notePod(is.pod());
             }
-            case Reply.Missing missing -> {
+            case Reply.NotFound missing -> {
                 toRead.remove(get.name());
                 pods.remove(get.name());
                 if (get.suspectUid() != null) {
@@ -1124,13 +1124,13 @@ final class Elector {
 
     private void notePatched(Effect.PatchPod patch, Reply reply) {
         String result = switch (reply) {
-            case Reply.PodIs is -> {
+            case Reply.PodReply is -> {
                 notePod(is.pod());
                 healed += patch.healing() ? 1 : 0;
                 yield "ok";
             }
             case Reply.NotSent notSent -> "unsent";
-            case Reply.Missing missing -> "missing";
+            case Reply.NotFound missing -> "missing";
             case Reply.Conflict conflict -> "conflict";
             default -> "failed";
         };
@@ -1179,7 +1179,7 @@ final class Elector {
         }
         if (unheardSince != NEVER && due(unheardSince + 2 * renewalInterval)) {
             unheardSince = NEVER;
-            effects.add(new Effect.Rewatch());
+            effects.add(new Effect.RestartWatches());
         }
     }
 
@@ -1294,9 +1294,9 @@ final class Elector {
         if (leaseInDoubt || toldToGo() || !mayTake()) {
             become(Role.FOLLOWING);
         } else if (lease == null) {
-            ask(LEASE, new Effect.CreateLease(stamp + 1));
+            ask(LEASE, new Effect.CreateLease(sequence + 1));
         } else if (!lease.version().equals(listedFor)) {
-            if (ask(GROUP, new Effect.ListPods(stamp + 1))) {
+            if (ask(GROUP, new Effect.ListPods(sequence + 1))) {
                 listingFor = lease.version();
             }
         } else {
@@ -1417,7 +1417,7 @@ final class Elector {
         if (toRead.contains(reading.pod().name()) || pending.containsKey(reading.pod().name())) {
             return true;
         }
-        if (reading.stamp() >= win.coveredBefore) {
+        if (reading.sequence() >= win.coveredBefore) {
             return false;
         }
         if (patch(reading.pod(), leadership, "true", win.epoch) && "true".equals(leadership)) {
@@ -1519,21 +1519,21 @@ final class Elector {
     // --- Requests ----------------------------------------------------------------------------------------------------
 
     private boolean askLease() {
-        return ask(LEASE, new Effect.GetLease(stamp + 1));
+        return ask(LEASE, new Effect.GetLease(sequence + 1));
     }
 
     private boolean putLease(Lease next) {
-        return ask(LEASE, new Effect.PutLease(stamp + 1, next, now + retryPeriod));
+        return ask(LEASE, new Effect.PutLease(sequence + 1, next, now + retryPeriod));
     }
 
     private boolean askPod(String name, String suspectUid) {
-        return ask(name, new Effect.GetPod(stamp + 1, name, suspectUid));
+        return ask(name, new Effect.GetPod(sequence + 1, name, suspectUid));
     }
 
     private boolean patch(Pod pod, String leadership, String participation, String epoch) {
         boolean healing = win != null && win.announced && !keepsLeaseUntilStopped() && !NO_EPOCH.equals(pod.epoch());
         return ask(pod.name(),
-                new Effect.PatchPod(stamp + 1, pod.name(), pod.version(), leadership, participation, epoch, healing, now + retryPeriod));
+                new Effect.PatchPod(sequence + 1, pod.name(), pod.version(), leadership, participation, epoch, healing, now + retryPeriod));
     }
 
     /** Sends a request unless one to the same object is under way or has failed just now; says whether it did. */
@@ -1542,7 +1542,7 @@ final class Elector {
         if (pending.containsKey(target) || trouble != null && !due(trouble.notBefore)) {
             return false;
         }
-        stamp = request.stamp();
+        sequence = request.sequence();
         pending.put(target, request);
         leaseAskedAt = target.equals(LEASE) ? now : leaseAskedAt;
         effects.add(request);
@@ -1613,7 +1613,7 @@ final class Elector {
             takeover = win.offered ? takeover : now - win.freeSince;
             log(false, "became leader epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - win.freeSince) + "ms previous="
                     + (win.previous.isEmpty() ? "none" : win.previous));
-            effects.add(new Effect.Announce(leaseUid(), config.pod() + " became leader"));
+            effects.add(new Effect.RecordEvent(leaseUid(), config.pod() + " became leader"));
         }
     }
 
@@ -1630,7 +1630,7 @@ final class Elector {
     private void bidFarewell() {
         if (farewell) {
             farewell = false;
-            effects.add(new Effect.Announce(leaseUid(), config.pod() + " stopped leading"));
+            effects.add(new Effect.RecordEvent(leaseUid(), config.pod() + " stopped leading"));
         }
     }
 
@@ -1651,7 +1651,7 @@ final class Elector {
         List<String> participants = pods.values().stream().map(Reading::pod).filter(this::isOurs).map(Pod::name).toList();
         Status status = new Status(isHeld() ? lease.holder() : "", config.pod(), leading, leading ? win.renewedAt + renewDeadline : 0,
                 leading ? win.epoch : NO_EPOCH, holderSince, participants, registered,
-                new Figures(transitions, leaseChangedAt, renewedAt, handover, takeover, Map.copyOf(patches), healed));
+                new Statistics(transitions, leaseChangedAt, renewedAt, handover, takeover, Map.copyOf(patches), healed));
         if (!status.equals(published)) {
             published = status;
             effects.addFirst(new Effect.Publish(status));
@@ -1678,7 +1678,7 @@ final class Sidecar {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     /** In place of the time at which the loop began with an event. */
-    static final long IDLE = -1;
+    static final long NOT_BUSY = -1;
 
     private final Config config;
     private final Kubernetes kubernetes;
@@ -1687,7 +1687,7 @@ final class Sidecar {
     private final Consumer<Status> sink;
     private Future<?> announced = CompletableFuture.completedFuture(null);
     private volatile Status status;
-    private volatile long busySince = IDLE;
+    private volatile long busySince = NOT_BUSY;
 
     /** Does nothing yet; {@link #run} starts it. {@code sink} is told each new state on the elector's thread, before requests go out. */
     Sidecar(Config config, Kubernetes kubernetes, Consumer<Status> sink) {
@@ -1712,7 +1712,7 @@ final class Sidecar {
                     }
                     perform(effect, workers);
                 }
-                busySince = IDLE;
+                busySince = NOT_BUSY;
                 event = nextEvent(elector.wakeAt());
             }
         }
@@ -1734,11 +1734,11 @@ final class Sidecar {
     }
 
     /**
-     * The rule of {@link #isStuck()}: the loop has been busy with one event since {@code busySince} ({@link #IDLE} between events), or it
+     * The rule of {@link #isStuck()}: the loop has been busy with one event since {@code busySince} ({@link #NOT_BUSY} between events), or
      * still claims a lead whose deadline has passed, for longer than {@code limit}. Times in nanoseconds; {@code known} may be null.
      */
     static boolean isStuck(long now, long busySince, Status known, long limit) {
-        return busySince != IDLE && now - busySince > limit || known != null && known.leading() && now > known.leadsUntil() + limit;
+        return busySince != NOT_BUSY && now - busySince > limit || known != null && known.leading() && now > known.leadsUntil() + limit;
     }
 
     private void perform(Effect effect, ExecutorService workers) {
@@ -1749,16 +1749,16 @@ final class Sidecar {
                     // Not before the own labels, which nine requests would delay; and what is missing for them says so itself.
                     Thread.ofVirtual().start(() -> {
                         kubernetes.warmUp();
-                        Review.warn(config, kubernetes);
+                        PermissionCheck.warn(config, kubernetes);
                     });
                 }
                 status = publish.status();
                 sink.accept(status);
             }
-            case Effect.Announce announce -> announced = workers.submit(() -> kubernetes.announce(announce));
+            case Effect.RecordEvent event -> announced = workers.submit(() -> kubernetes.recordEvent(event));
             case Effect.Log log when log.warning() -> LOG.warn(log.line());
             case Effect.Log log -> LOG.info(log.line());
-            case Effect.Rewatch rewatch -> kubernetes.rewatch();
+            case Effect.RestartWatches restart -> kubernetes.restartWatches();
             case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
         }
     }
@@ -1810,7 +1810,7 @@ final class Kubernetes implements AutoCloseable {
     /** How long the answer to a Kubernetes Event is awaited. */
     static final int EVENT_MILLIS = 400;
     /** Enough for the compiler to take notice: the median hand-over took 66 ms without, 56 ms with one, 49 ms with these, on a JDK. */
-    private static final int REHEARSALS = 20;
+    private static final int WARM_UP_ROUNDS = 20;
 
     private final Config config;
     private final String namespace;
@@ -1820,7 +1820,7 @@ final class Kubernetes implements AutoCloseable {
     private final OkHttpClient watching;
     private final LegacyEventBroadcaster broadcaster;
     private final EventRecorder recorder;
-    private final Map<String, Long> complaints = new ConcurrentHashMap<>();
+    private final Map<String, Long> lastWarned = new ConcurrentHashMap<>();
     private final Map<RequestKind, LongAdder> requests = new ConcurrentHashMap<>();
     private final Semaphore eventAnswers = new Semaphore(0);
     private final Set<Call> open = ConcurrentHashMap.newKeySet();
@@ -1897,12 +1897,12 @@ final class Kubernetes implements AutoCloseable {
         Instant time = Instant.now().truncatedTo(ChronoUnit.MICROS);
         V1Lease blank = unheld();
         V1ObjectMeta meta = blank.getMetadata().resourceVersion("0").uid("0");
-        PodOutline pod = new PodOutline(meta, new PodOutline.State("Running", List.of(new PodOutline.Condition("Ready", "True"))));
-        Listing<PodOutline> group = new Listing<>(new V1ListMeta().resourceVersion("0"), List.of(pod));
+        PartialPod pod = new PartialPod(meta, new PartialPod.State("Running", List.of(new PartialPod.Condition("Ready", "True"))));
+        ListResponse<PartialPod> group = new ListResponse<>(new V1ListMeta().resourceVersion("0"), List.of(pod));
         Effect.PatchPod fence = new Effect.PatchPod(0, config.pod(), "0", "false", "true", "0", false, 0);
         try {
-            for (int i = 0; i < REHEARSALS; i++) {
-                podsAre(JSON.deserialize(JSON.serialize(group), new TypeToken<Listing<PodOutline>>() { }.getType()));
+            for (int i = 0; i < WARM_UP_ROUNDS; i++) {
+                podsAre(JSON.deserialize(JSON.serialize(group), new TypeToken<ListResponse<PartialPod>>() { }.getType()));
                 V1Lease held = encode(decode(blank).heldBy(new Claim(config.pod(), "0", time, time), 1));
                 leases.replaceNamespacedLease(config.leaseName(), namespace, held).buildCall(null);
                 decode((V1Lease) JSON.deserialize(JSON.serialize(held), V1Lease.class));
@@ -1922,8 +1922,8 @@ final class Kubernetes implements AutoCloseable {
                 case Effect.PutLease put ->
                         leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease())).executeWithHttpInfo());
                 case Effect.ListPods list -> podsAre(listPods());
-                case Effect.GetPod get -> new Reply.PodIs(decode(getPod(get.name())));
-                case Effect.PatchPod patch -> new Reply.PodIs(decode(patch(patch)));
+                case Effect.GetPod get -> new Reply.PodReply(decode(getPod(get.name())));
+                case Effect.PatchPod patch -> new Reply.PodReply(decode(patch(patch)));
             };
         } catch (ApiException refused) {
             return refusal(request, refused);
@@ -1932,11 +1932,11 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private PodOutline getPod(String name) throws ApiException {
+    private PartialPod getPod(String name) throws ApiException {
         return execute(core.readNamespacedPod(name, namespace).buildCall(null), new TypeToken<>() { });
     }
 
-    private Listing<PodOutline> listPods() throws ApiException {
+    private ListResponse<PartialPod> listPods() throws ApiException {
         return execute(core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel()).buildCall(null), new TypeToken<>() { });
     }
 
@@ -1944,8 +1944,8 @@ final class Kubernetes implements AutoCloseable {
         return client.<T>execute(call, type.getType()).getData();
     }
 
-    private PodOutline patch(Effect.PatchPod patch) throws ApiException {
-        return PatchUtils.patch(PodOutline.class, () -> patchCall(patch), V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client);
+    private PartialPod patch(Effect.PatchPod patch) throws ApiException {
+        return PatchUtils.patch(PartialPod.class, () -> patchCall(patch), V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client);
     }
 
     private Call patchCall(Effect.PatchPod patch) throws ApiException {
@@ -1969,14 +1969,14 @@ final class Kubernetes implements AutoCloseable {
     private Reply refusal(Effect.Request request, ApiException refused) {
         boolean creating = request instanceof Effect.CreateLease;
         if (isNotFound(refused) && !creating) {
-            return new Reply.Missing();
+            return new Reply.NotFound();
         }
         if (refused.getCode() == 409) {
             return new Reply.Conflict();
         }
         String answer = describe(refused);
         if (refused.getCode() == 403) {
-            complainOfPermissions("a permission is missing: " + answer);
+            warnMissingPermission("a permission is missing: " + answer);
             return new Reply.Failed(answer, 0);
         }
         return failure(answer, retryAfter(refused));
@@ -1984,7 +1984,7 @@ final class Kubernetes implements AutoCloseable {
 
     /** Not every 404 comes from the API server: a load balancer before a dead one says so too, and no pod is gone because of that. */
     private static boolean isNotFound(ApiException refused) {
-        return refused.getCode() == 404 && "NotFound".equals(Refusal.of(refused).reason());
+        return refused.getCode() == 404 && "NotFound".equals(ApiStatus.of(refused).reason());
     }
 
     private Reply failure(String why, long pauseNanos) {
@@ -1997,19 +1997,19 @@ final class Kubernetes implements AutoCloseable {
             Throwable cause = refused.getCause() == null ? refused : refused.getCause();
             return cause.toString();
         }
-        return "%d %.500s".formatted(refused.getCode(), Refusal.of(refused).message().replaceAll("\\s+", " "));
+        return "%d %.500s".formatted(refused.getCode(), ApiStatus.of(refused).message().replaceAll("\\s+", " "));
     }
 
     /** What matters of a {@code Status}, as the API server refuses; whoever stands before it does as he likes. */
-    private record Refusal(String reason, String message) {
+    private record ApiStatus(String reason, String message) {
 
-        static Refusal of(ApiException refused) {
+        static ApiStatus of(ApiException refused) {
             String body = refused.getResponseBody() == null ? "" : refused.getResponseBody();
             try {
-                Refusal status = JSON.deserialize(body, Refusal.class);
-                return status != null && status.message() != null ? status : new Refusal("", body);
+                ApiStatus status = JSON.deserialize(body, ApiStatus.class);
+                return status != null && status.message() != null ? status : new ApiStatus("", body);
             } catch (RuntimeException other) {
-                return new Refusal("", body);
+                return new ApiStatus("", body);
             }
         }
     }
@@ -2023,15 +2023,15 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** Warns of a missing permission, and of what to apply, which is the same for all of them. */
-    void complainOfPermissions(String what) {
+    void warnMissingPermission(String what) {
         complain(what, () -> what);
-        complain("permissions", () -> "apply this, and the sidecar goes on by itself:\n" + Review.role(config, user()).strip());
+        complain("permissions", () -> "apply this, and the sidecar goes on by itself:\n" + PermissionCheck.role(config, user()).strip());
     }
 
     /** Warns, but not more often than once a minute about the same matter. */
     private void complain(String matter, Supplier<String> text) {
         long now = System.nanoTime();
-        long noted = complaints.compute(matter, (same, last) -> last == null || now - last > TimeUnit.MINUTES.toNanos(1) ? now : last);
+        long noted = lastWarned.compute(matter, (same, last) -> last == null || now - last > TimeUnit.MINUTES.toNanos(1) ? now : last);
         if (noted == now && !closed) {
             LOG.warn(text.get());
         }
@@ -2040,7 +2040,7 @@ final class Kubernetes implements AutoCloseable {
     // --- Watches -----------------------------------------------------------------------------------------------------
 
     private interface Lister<T> {
-        Listing<T> list() throws ApiException;
+        ListResponse<T> list() throws ApiException;
     }
 
     private interface Opener {
@@ -2061,16 +2061,16 @@ final class Kubernetes implements AutoCloseable {
                 version -> leases.listNamespacedLease(namespace).fieldSelector(byName).watch(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
                 (all, version) -> sink.accept(
-                        all.isEmpty() ? new Event.LeaseLeft(version) : new Event.LeaseSeen(decode(all.getFirst()))),
-                lease -> sink.accept(new Event.LeaseSeen(decode(lease))),
-                lease -> sink.accept(new Event.LeaseLeft(present(lease.getMetadata().getResourceVersion())))));
+                        all.isEmpty() ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(decode(all.getFirst()))),
+                lease -> sink.accept(new Event.LeaseUpdated(decode(lease))),
+                lease -> sink.accept(new Event.LeaseDeleted(present(lease.getMetadata().getResourceVersion())))));
         String byKey = config.leadershipLabel();
-        start(new Source<>("the pods", new TypeToken<Watch.Response<PodOutline>>() { }, PodOutline::metadata, this::listPods,
+        start(new Source<>("the pods", new TypeToken<Watch.Response<PartialPod>>() { }, PartialPod::metadata, this::listPods,
                 version -> core.listNamespacedPod(namespace).labelSelector(byKey).watch(true)
                         .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
-                (all, version) -> sink.accept(new Event.PodsSeen(all.stream().map(this::decode).toList(), version)),
-                pod -> sink.accept(new Event.PodSeen(decode(pod))),
-                pod -> sink.accept(new Event.PodLeft(present(pod.metadata().getName()), present(pod.metadata().getResourceVersion())))));
+                (all, version) -> sink.accept(new Event.PodsListed(all.stream().map(this::decode).toList(), version)),
+                pod -> sink.accept(new Event.PodUpdated(decode(pod))),
+                pod -> sink.accept(new Event.PodRemoved(present(pod.metadata().getName()), present(pod.metadata().getResourceVersion())))));
     }
 
     private void start(Source<?> source) {
@@ -2087,14 +2087,14 @@ final class Kubernetes implements AutoCloseable {
             long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
             try {
                 if (version == null) {
-                    Listing<T> list = source.lister().list();
+                    ListResponse<T> list = source.lister().list();
                     version = present(list.metadata().getResourceVersion());
                     source.all().accept(list.items(), version);
                 }
                 version = watchFrom(version, source);
             } catch (ApiException refused) {
                 again = Math.max(again, System.nanoTime() + retryAfter(refused));
-                complainOfWatch(source.what(), version != null, refused);
+                warnCannotWatch(source.what(), version != null, refused);
                 version = null;
             } catch (IOException | RuntimeException | StackOverflowError broken) {
                 version = null;
@@ -2103,13 +2103,13 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private void complainOfWatch(String what, boolean listed, ApiException refused) {
+    private void warnCannotWatch(String what, boolean listed, ApiException refused) {
         if (refused.getCode() != 403) {
             complain(what, () -> "cannot watch " + what + ", trying again: " + describe(refused));
         } else if (listed) {
-            complainOfPermissions("watching " + what + " is not permitted, polling every retry-period instead: " + describe(refused));
+            warnMissingPermission("watching " + what + " is not permitted, polling every retry-period instead: " + describe(refused));
         } else {
-            complainOfPermissions("listing " + what + " is not permitted: " + describe(refused));
+            warnMissingPermission("listing " + what + " is not permitted: " + describe(refused));
         }
     }
 
@@ -2150,25 +2150,25 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** Gives up the present watches, which deliver nothing, and begins them anew. */
-    void rewatch() {
+    void restartWatches() {
         open.forEach(Call::cancel);
     }
 
-    // --- Review ------------------------------------------------------------------------------------------------------
+    // --- PermissionCheck ------------------------------------------------------------------------------------------------------
 
     /** The API server did not say; it is not to be asked again within {@code pauseNanos}. */
-    static final class Unanswered extends IOException {
+    static final class ApiUnavailableException extends IOException {
         private static final long serialVersionUID = 1;
         final long pauseNanos;
 
-        Unanswered(String why, long pauseNanos) {
+        ApiUnavailableException(String why, long pauseNanos) {
             super("the API server does not answer as it should: " + why);
             this.pauseNanos = pauseNanos;
         }
     }
 
     /** Whether the API server would allow this access to the namespace. */
-    boolean isAllowed(Review.Access access) throws Unanswered {
+    boolean isAllowed(PermissionCheck.RequiredAccess access) throws ApiUnavailableException {
         V1SelfSubjectAccessReview review = new V1SelfSubjectAccessReview().spec(new V1SelfSubjectAccessReviewSpec()
                 .resourceAttributes(new V1ResourceAttributes().namespace(config.namespace()).verb(access.verb()).group(access.group())
                         .resource(access.resource()).name(access.name())));
@@ -2176,14 +2176,14 @@ final class Kubernetes implements AutoCloseable {
             review = new AuthorizationV1Api(client).createSelfSubjectAccessReview(review).execute();
             return Boolean.TRUE.equals(review.getStatus().getAllowed());
         } catch (ApiException refused) {
-            throw new Unanswered(describe(refused), retryAfter(refused));
+            throw new ApiUnavailableException(describe(refused), retryAfter(refused));
         } catch (RuntimeException unreadable) {
-            throw new Unanswered("unreadable: " + unreadable.getMessage(), 0);
+            throw new ApiUnavailableException("unreadable: " + unreadable.getMessage(), 0);
         }
     }
 
     /** Whether the own pod exists; false also where this user may not know. */
-    boolean podExists() throws Unanswered {
+    boolean podExists() throws ApiUnavailableException {
         try {
             getPod(config.pod());
             return true;
@@ -2191,9 +2191,9 @@ final class Kubernetes implements AutoCloseable {
             if (isNotFound(refused) || refused.getCode() == 403) {
                 return false;
             }
-            throw new Unanswered(describe(refused), retryAfter(refused));
+            throw new ApiUnavailableException(describe(refused), retryAfter(refused));
         } catch (RuntimeException unreadable) {
-            throw new Unanswered("unreadable: " + unreadable.getMessage(), 0);
+            throw new ApiUnavailableException("unreadable: " + unreadable.getMessage(), 0);
         }
     }
 
@@ -2213,10 +2213,10 @@ final class Kubernetes implements AutoCloseable {
      * Writes a Kubernetes Event on the Lease and waits for the answer, {@link #EVENT_MILLIS} at most; without the permission to, nothing
      * happens. Not for the elector's thread.
      */
-    void announce(Effect.Announce announce) {
+    void recordEvent(Effect.RecordEvent event) {
         V1ObjectReference lease = new V1ObjectReference().apiVersion("coordination.k8s.io/v1").kind("Lease")
-                .namespace(config.namespace()).name(config.leaseName()).uid(announce.leaseUid());
-        recorder.event(lease, EventType.Normal, "LeaderElection", announce.message());
+                .namespace(config.namespace()).name(config.leaseName()).uid(event.leaseUid());
+        recorder.event(lease, EventType.Normal, "LeaderElection", event.message());
         try {
             eventAnswers.tryAcquire(EVENT_MILLIS, TimeUnit.MILLISECONDS);
         } catch (InterruptedException closing) {
@@ -2228,7 +2228,7 @@ final class Kubernetes implements AutoCloseable {
     @Override
     public void close() {
         closed = true;
-        rewatch();
+        restartWatches();
         client.getHttpClient().dispatcher().cancelAll();
         client.getHttpClient().dispatcher().executorService().shutdown();
         client.getHttpClient().connectionPool().evictAll();
@@ -2238,11 +2238,11 @@ final class Kubernetes implements AutoCloseable {
     // --- Objects -----------------------------------------------------------------------------------------------------
 
     private Reply leaseIs(ApiResponse<V1Lease> response) {
-        return new Reply.LeaseIs(decode(response.getData()), response.getStatusCode() == 201);
+        return new Reply.LeaseReply(decode(response.getData()), response.getStatusCode() == 201);
     }
 
-    private Reply podsAre(Listing<PodOutline> list) {
-        return new Reply.PodsAre(list.items().stream().map(this::decode).toList(),
+    private Reply podsAre(ListResponse<PartialPod> list) {
+        return new Reply.PodListReply(list.items().stream().map(this::decode).toList(),
                 present(list.metadata().getResourceVersion()));
     }
 
@@ -2287,18 +2287,18 @@ final class Kubernetes implements AutoCloseable {
      * What matters here of a pod in JSON. Decoding all of it ({@code V1Pod}) would take the classes of pod specs, which are a fifth of the
      * time from the start to the own label, and memory for the specs of the whole group.
      */
-    private record PodOutline(V1ObjectMeta metadata, State status) {
+    private record PartialPod(V1ObjectMeta metadata, State status) {
         record State(String phase, List<Condition> conditions) {}
 
         record Condition(String type, String status) {}
     }
 
     /** A collection at one version. */
-    private record Listing<T>(V1ListMeta metadata, List<T> items) {}
+    private record ListResponse<T>(V1ListMeta metadata, List<T> items) {}
 
-    private Pod decode(PodOutline pod) {
+    private Pod decode(PartialPod pod) {
         V1ObjectMeta meta = pod.metadata();
-        PodOutline.State status = pod.status() == null ? new PodOutline.State(null, List.of()) : pod.status();
+        PartialPod.State status = pod.status() == null ? new PartialPod.State(null, List.of()) : pod.status();
         boolean ready = status.conditions() != null
                 && status.conditions().stream().anyMatch(c -> "Ready".equals(c.type()) && "True".equals(c.status()));
         return new Pod(present(meta.getName()), present(meta.getUid()), present(meta.getResourceVersion()),
@@ -2371,10 +2371,10 @@ final class Surroundings {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The permissions that the program needs: whether they are there, and what to apply where they are not. */
-final class Review {
+final class PermissionCheck {
 
     /** One access that the program will ask for; {@code name} is null where the object has none yet. */
-    record Access(String verb, String group, String resource, String name) {
+    record RequiredAccess(String verb, String group, String resource, String name) {
         @Override
         public String toString() {
             return verb + " " + resource + (group.isEmpty() ? "" : "." + group) + (name == null ? "" : "/" + name);
@@ -2383,15 +2383,16 @@ final class Review {
 
     private static final long LONGEST_PAUSE = TimeUnit.MINUTES.toNanos(1);
 
-    private Review() {}
+    private PermissionCheck() {}
 
-    private static List<Access> needed(Config config) {
-        List<Access> all = new ArrayList<>();
+    private static List<RequiredAccess> needed(Config config) {
+        List<RequiredAccess> all = new ArrayList<>();
         String coordination = "coordination.k8s.io";
-        all.add(new Access("create", coordination, "leases", null));
-        Stream.of("get", "update", "list", "watch").forEach(verb -> all.add(new Access(verb, coordination, "leases", config.leaseName())));
-        Stream.of("get", "list", "watch", "patch").forEach(verb -> all.add(new Access(verb, "", "pods", null)));
-        Stream.of("create", "patch").forEach(verb -> all.add(new Access(verb, "", "events", null)));
+        all.add(new RequiredAccess("create", coordination, "leases", null));
+        Stream.of("get", "update", "list", "watch").forEach(
+                verb -> all.add(new RequiredAccess(verb, coordination, "leases", config.leaseName())));
+        Stream.of("get", "list", "watch", "patch").forEach(verb -> all.add(new RequiredAccess(verb, "", "pods", null)));
+        Stream.of("create", "patch").forEach(verb -> all.add(new RequiredAccess(verb, "", "events", null)));
         return all;
     }
 
@@ -2401,7 +2402,7 @@ final class Review {
         boolean podExists = kubernetes.podExists();
         out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
                 podExists ? "" : ", or not to be seen");
-        for (Access access : needed(config)) {
+        for (RequiredAccess access : needed(config)) {
             boolean allowed = kubernetes.isAllowed(access);
             complete &= allowed;
             out.printf("%-8s%s%n", allowed ? "ok" : "missing", access);
@@ -2409,7 +2410,7 @@ final class Review {
         if (!complete) {
             out.printf("---%n%s", role(config, kubernetes.user()));
         }
-        return complete && podExists ? LeaderLabeler.STOPPED : LeaderLabeler.INCOMPLETE;
+        return complete && podExists ? LeaderLabeler.OK : LeaderLabeler.CHECK_FAILED;
     }
 
     /**
@@ -2421,16 +2422,16 @@ final class Review {
         for (long pause = config.retryPeriod().toNanos(); !answered && !kubernetes.isClosed(); pause = Math.min(2 * pause, LONGEST_PAUSE)) {
             try {
                 List<String> missing = new ArrayList<>();
-                for (Access access : needed(config)) {
+                for (RequiredAccess access : needed(config)) {
                     if (!access.resource().equals("events") && !kubernetes.isAllowed(access)) {
                         missing.add(access.toString());
                     }
                 }
                 if (!missing.isEmpty()) {
-                    kubernetes.complainOfPermissions("permissions are missing: " + String.join(", ", missing));
+                    kubernetes.warnMissingPermission("permissions are missing: " + String.join(", ", missing));
                 }
                 answered = true;
-            } catch (Kubernetes.Unanswered unanswered) {
+            } catch (Kubernetes.ApiUnavailableException unanswered) {
                 kubernetes.pause(Math.max((long) (pause * (1 + 0.2 * Math.random())), unanswered.pauseNanos));
             }
         }
@@ -2527,11 +2528,11 @@ final class HttpEndpoint implements AutoCloseable {
     private static final ThreadFactory THREADS =
             (Runtime.version().feature() < 24 ? Thread.ofPlatform() : Thread.ofVirtual()).name("http").factory();
     /** Open connections, of up to 40 KB of heap each: as many as a heap of 24 MiB bears. */
-    private static final int CONNECTIONS = 300;
+    private static final int MAX_CONNECTIONS = 300;
     /** Connections that wait to be accepted: a probe that finds the queue full is sent again only after a second. */
     private static final int BACKLOG = 500;
     /** Before each request: leaves the processor to the election, and still lets a full backlog pass within a probe's second. */
-    private static final Duration PAUSE = Duration.ofMillis(1);
+    private static final Duration ACCEPT_DELAY = Duration.ofMillis(1);
     private static final Pattern ADDRESS = Pattern.compile("(\\[[0-9a-fA-F:.]+]|[^:]*):(\\d{1,5})");
 
     private final Config config;
@@ -2571,13 +2572,13 @@ final class HttpEndpoint implements AutoCloseable {
 
     /** Called on the one thread that accepts: while it pauses, strangers queue in the kernel, where they cost the election nothing. */
     private void dispatch(Runnable exchange) {
-        LockSupport.parkNanos(PAUSE.toNanos());
+        LockSupport.parkNanos(ACCEPT_DELAY.toNanos());
         workers.execute(exchange);
     }
 
     /** Bounds what strangers can tie up; the JDK's server reads these once. Counts, seconds, and milliseconds for the clock. */
     private static void limit() {
-        System.setProperty("jdk.httpserver.maxConnections", String.valueOf(CONNECTIONS));
+        System.setProperty("jdk.httpserver.maxConnections", String.valueOf(MAX_CONNECTIONS));
         System.setProperty("sun.net.httpserver.idleInterval", "5");
         System.setProperty("sun.net.httpserver.clockTick", "1000");
         System.setProperty("sun.net.httpserver.maxReqTime", "2");
@@ -2596,17 +2597,17 @@ final class HttpEndpoint implements AutoCloseable {
         return (everywhere ? "" : address.getHostString()) + ":" + address.getPort();
     }
 
-    private record Answer(int code, String type, String body) {
-        static Answer text(int code, String body) {
-            return new Answer(code, "text/plain; charset=utf-8", body + "\n");
+    private record HttpResponse(int code, String type, String body) {
+        static HttpResponse text(int code, String body) {
+            return new HttpResponse(code, "text/plain; charset=utf-8", body + "\n");
         }
     }
 
     private void handle(HttpExchange exchange) throws IOException {
         try (exchange) {
             boolean head = exchange.getRequestMethod().equals("HEAD");
-            Answer answer = head || exchange.getRequestMethod().equals("GET") ? answer(exchange.getRequestURI().getPath())
-                    : Answer.text(405, "only GET and HEAD");
+            HttpResponse answer = head || exchange.getRequestMethod().equals("GET") ? answer(exchange.getRequestURI().getPath())
+                    : HttpResponse.text(405, "only GET and HEAD");
             byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
             exchange.getResponseHeaders().set("Content-Type", answer.type());
             exchange.getResponseHeaders().set("Connection", "close"); // else a stranger who never reads piles up answers in the kernel
@@ -2623,16 +2624,17 @@ final class HttpEndpoint implements AutoCloseable {
         }
     }
 
-    private Answer answer(String path) {
+    private HttpResponse answer(String path) {
         Status status = sidecar.status();
         boolean leading = status != null && status.isLeading(sidecar.now());
         return switch (path) {
-            case "/" -> new Answer(200, "application/json", state(status, leading));
-            case "/leader" -> Answer.text(leading ? 200 : 503, leading ? "leader" : "not leader");
-            case "/healthz" -> sidecar.isStuck() ? Answer.text(503, "stuck") : Answer.text(200, "ok");
-            case "/readyz" -> status != null && status.registered() ? Answer.text(200, "ok") : Answer.text(503, "own labels not written");
-            case "/metrics" -> new Answer(200, "text/plain; version=0.0.4; charset=utf-8", metrics(status, leading));
-            default -> Answer.text(404, "not found");
+            case "/" -> new HttpResponse(200, "application/json", state(status, leading));
+            case "/leader" -> HttpResponse.text(leading ? 200 : 503, leading ? "leader" : "not leader");
+            case "/healthz" -> sidecar.isStuck() ? HttpResponse.text(503, "stuck") : HttpResponse.text(200, "ok");
+            case "/readyz" -> status != null && status.registered() ? HttpResponse.text(200, "ok")
+                    : HttpResponse.text(503, "own labels not written");
+            case "/metrics" -> new HttpResponse(200, "text/plain; version=0.0.4; charset=utf-8", metrics(status, leading));
+            default -> HttpResponse.text(404, "not found");
         };
     }
 
@@ -2656,19 +2658,20 @@ final class HttpEndpoint implements AutoCloseable {
         family(out, "leader_election_master_status", "gauge", "Whether this pod leads.",
                 Map.of("name=\"" + config.leaseName() + "\"", leading ? 1 : 0));
         if (status != null) {
-            Figures figures = status.figures();
+            Statistics statistics = status.statistics();
             gauge(out, "epoch", "Fencing token of this pod's leadership, 0 while it does not lead.",
                     Long.parseLong(leading ? status.epoch() : "0"));
-            counter(out, "transitions", "Changes of the Lease's holder seen.", Map.of("", figures.transitions()));
-            gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(figures.leaseChangedAt()));
+            counter(out, "transitions", "Changes of the Lease's holder seen.", Map.of("", statistics.transitions()));
+            gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(statistics.leaseChangedAt()));
             gauge(out, "renewal_age_seconds", "Time since this pod's last renewal, NaN before the first.",
-                    secondsSince(figures.renewedAt()));
-            gauge(out, "last_handover_seconds", "From a Lease nobody held to this pod's label, the last time.", figures.handover() / 1e9);
+                    secondsSince(statistics.renewedAt()));
+            gauge(out, "last_handover_seconds", "From a Lease nobody held to this pod's label, the last time.",
+                    statistics.handover() / 1e9);
             gauge(out, "last_takeover_seconds", "From an expired or orphaned Lease to this pod's label, the last time.",
-                    figures.takeover() / 1e9);
-            counter(out, "label_patches", "Pod writes by result.", figures.patches().entrySet().stream()
+                    statistics.takeover() / 1e9);
+            counter(out, "label_patches", "Pod writes by result.", statistics.patches().entrySet().stream()
                     .collect(Collectors.toMap(e -> "result=\"" + e.getKey() + "\"", Map.Entry::getValue)));
-            counter(out, "drift_healed", "Pod writes that undid what somebody else had done.", Map.of("", figures.healed()));
+            counter(out, "drift_healed", "Pod writes that undid what somebody else had done.", Map.of("", statistics.healed()));
         }
         counter(out, "api_requests", "Requests to the API server.", kubernetes.requests().entrySet().stream()
                 .collect(Collectors.toMap(e -> "verb=\"%s\",resource=\"%s\",code=\"%s\"".formatted(e.getKey().verb(), e.getKey().resource(),

@@ -24,7 +24,7 @@ class CheckTest {
 
     private static final int COMPLETE = 0;
     private static final int FAILURE = 1;
-    private static final int INCOMPLETE = 3;
+    private static final int CHECK_FAILED = 3;
     private static final List<String> NEEDED = List.of("create leases.coordination.k8s.io", "get leases.coordination.k8s.io/web",
             "update leases.coordination.k8s.io/web", "list leases.coordination.k8s.io/web", "watch leases.coordination.k8s.io/web",
             "get pods", "list pods", "watch pods", "patch pods", "create events", "patch events");
@@ -74,7 +74,7 @@ class CheckTest {
         Config config = config(namespace, pod, "web");
         ByteArrayOutputStream out = new ByteArrayOutputStream();
         try (Kubernetes kubernetes = new Kubernetes(config, client)) {
-            int exitCode = Review.print(config, kubernetes, new PrintStream(out, true, StandardCharsets.UTF_8));
+            int exitCode = PermissionCheck.print(config, kubernetes, new PrintStream(out, true, StandardCharsets.UTF_8));
             return new Result(exitCode, out.toString(StandardCharsets.UTF_8));
         }
     }
@@ -115,7 +115,7 @@ class CheckTest {
     void without_rights_it_prints_what_to_apply_and_once_that_is_applied_all_is_ok() {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
         Result before = command(kubeconfig);
-        assertEquals(INCOMPLETE, before.exitCode(), before.text());
+        assertEquals(CHECK_FAILED, before.exitCode(), before.text());
         assertEquals(NEEDED, before.missing().stream().filter(line -> !line.startsWith("pod ")).toList(), before.text());
 
         accept(before.manifests());
@@ -142,7 +142,7 @@ class CheckTest {
                 """);
         server.kubectl("create", "rolebinding", "partial", "-n", namespace, "--role=partial", "--serviceaccount=" + namespace + ":sidecar");
         Result result = check("web-0", kubeconfig);
-        assertEquals(INCOMPLETE, result.exitCode(), result.text());
+        assertEquals(CHECK_FAILED, result.exitCode(), result.text());
         assertEquals(List.of("create leases.coordination.k8s.io", "update leases.coordination.k8s.io/web", "watch pods", "create events"),
                 result.missing());
         accept(result.manifests());
@@ -151,7 +151,8 @@ class CheckTest {
     @Test
     void a_right_to_another_lease_is_none_to_this_one() throws IOException {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
-        server.apply(namespace, Review.role(config(namespace, "web-0", "other"), "system:serviceaccount:" + namespace + ":sidecar"));
+        server.apply(namespace, PermissionCheck.role(config(namespace, "web-0", "other"),
+                "system:serviceaccount:" + namespace + ":sidecar"));
         assertEquals(NEEDED.subList(1, 5), check("web-0", kubeconfig).missing());
     }
 
@@ -159,7 +160,7 @@ class CheckTest {
     @Test
     void what_it_asks_for_is_enough_for_a_whole_life() {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
-        server.apply(namespace, Review.role(config(namespace, "web-0", "web"), "system:serviceaccount:" + namespace + ":sidecar"));
+        server.apply(namespace, PermissionCheck.role(config(namespace, "web-0", "web"), "system:serviceaccount:" + namespace + ":sidecar"));
         group.createPod("web-1");
         Map<String, Endpoint> endpoints = Map.of("web-0", Endpoint.free(), "web-1", Endpoint.free());
         Map<String, SidecarProcess> sidecars = Map.of("web-0", life("web-0", kubeconfig, endpoints),
@@ -197,8 +198,8 @@ class CheckTest {
         String numeric = Long.toString(System.nanoTime());
         server.kubectl("create", "namespace", numeric);
         try {
-            accept(Review.role(config(numeric, "web-0", "2024"), "system:serviceaccount:" + numeric + ":1e3"));
-            accept(Review.role(config(numeric, "web-0", "null"), "a \"quoted\\user: #1 {x}"));
+            accept(PermissionCheck.role(config(numeric, "web-0", "2024"), "system:serviceaccount:" + numeric + ":1e3"));
+            accept(PermissionCheck.role(config(numeric, "web-0", "null"), "a \"quoted\\user: #1 {x}"));
         } finally {
             server.kubectl("delete", "namespace", numeric, "--wait=false");
         }
@@ -209,7 +210,7 @@ class CheckTest {
     @Test
     void a_pod_that_does_not_exist_is_missing_though_all_rights_are_there() throws IOException {
         Result result = check("web-7", server.kubeconfig());
-        assertEquals(INCOMPLETE, result.exitCode());
+        assertEquals(CHECK_FAILED, result.exitCode());
         assertTrue(result.lines().getFirst().startsWith("missing pod " + namespace + "/web-7"), result.text());
         assertEquals(1, result.missing().size(), result.text());
         assertEquals("", result.manifests());

@@ -223,7 +223,7 @@ class LogTest {
         Said said = run("--version");
         assertEquals(0, said.exitCode());
         String text = said.text();
-        assertTrue(text.startsWith("leader-labeler " + LeaderLabeler.About.OWN + "\nJava " + Runtime.version()), text);
+        assertTrue(text.startsWith("leader-labeler " + LeaderLabeler.VersionProvider.OWN + "\nJava " + Runtime.version()), text);
         for (String library : List.of("client-java-\\d+.*", "client-java-extended-\\d+.*", "picocli-\\d+.*", "slf4j-simple-\\d+.*")) {
             assertTrue(text.lines().anyMatch(line -> line.matches(library)), library + " in " + text);
         }

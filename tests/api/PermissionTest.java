@@ -28,7 +28,7 @@ class PermissionTest {
         String namespace = group.group().namespace();
         Config config = new Config("web", "web-0", namespace, "web/is-leader", "web/participant", "web", Duration.ofSeconds(15),
                 Duration.ofSeconds(10), Duration.ofSeconds(2), Handover.EARLY, Duration.ofSeconds(15));
-        return Review.role(config, "system:serviceaccount:" + namespace + ":default");
+        return PermissionCheck.role(config, "system:serviceaccount:" + namespace + ":default");
     }
 
     @ConcurrentTest

@@ -26,7 +26,7 @@ final class Circumstances {
         now.put("load at the beginning", load());
         now.put("server", server.title());
         now.put("java", System.getProperty("java.vendor") + " " + Runtime.version());
-        now.put("versions", String.join(", ", Arrays.asList(new LeaderLabeler.About().getVersion())));
+        now.put("versions", String.join(", ", Arrays.asList(new LeaderLabeler.VersionProvider().getVersion())));
         now.put("settings of the JVMs", String.join(" ", Candidate.SETTINGS));
         now.put("timings", timings.toString());
         return now;

@@ -78,14 +78,15 @@ final class ElectorBench {
     /** Somebody else sets a pod's keys, null for none, and the elector's watch shows it. */
     Turn edit(String name, String leadership, String participation, String epoch) {
         Pod pod = pod(name);
-        return turn(new Event.PodSeen(put(new Pod(name, pod.uid(), null, leadership, participation, epoch, pod.ready(), pod.terminating(),
+        return turn(new Event.PodUpdated(put(new Pod(name, pod.uid(), null, leadership, participation, epoch, pod.ready(),
+                pod.terminating(),
                 false, pod.created()))));
     }
 
     /** The own pod gets its deletionTimestamp, and the watch shows it. */
     Turn beginDeletion() {
         Pod pod = pod(SELF);
-        return turn(new Event.PodSeen(put(new Pod(SELF, pod.uid(), null, pod.leadership(), pod.participation(), pod.epoch(), pod.ready(),
+        return turn(new Event.PodUpdated(put(new Pod(SELF, pod.uid(), null, pod.leadership(), pod.participation(), pod.epoch(), pod.ready(),
                 true, false, pod.created()))));
     }
 
@@ -93,7 +94,7 @@ final class ElectorBench {
     Turn takeLease(String holder) {
         Claim claim = new Claim(holder, "uid-of-" + holder, wall(), wall());
         lease = new Lease(Long.toString(++version), "uid-of-lease", holder, 15, wall(), wall(), 7, claim, null);
-        return turn(new Event.LeaseSeen(lease));
+        return turn(new Event.LeaseUpdated(lease));
     }
 
     /** Requests like these get no answer from now on. */
@@ -131,8 +132,8 @@ final class ElectorBench {
     /** The first contact: watches begin, and everything that follows from it. */
     void start() {
         turn(new Event.Tick());
-        turn(lease == null ? new Event.LeaseLeft(Long.toString(version)) : new Event.LeaseSeen(lease));
-        turn(new Event.PodsSeen(List.of(), Long.toString(version)));
+        turn(lease == null ? new Event.LeaseDeleted(Long.toString(version)) : new Event.LeaseUpdated(lease));
+        turn(new Event.PodsListed(List.of(), Long.toString(version)));
         run(Duration.ofSeconds(5));
     }
 
@@ -169,10 +170,10 @@ final class ElectorBench {
 
     private Reply answer(Effect.Request request) {
         return switch (request) {
-            case Effect.GetLease get -> lease == null ? new Reply.Missing() : new Reply.LeaseIs(lease, false);
+            case Effect.GetLease get -> lease == null ? new Reply.NotFound() : new Reply.LeaseReply(lease, false);
             case Effect.CreateLease create -> {
                 lease = new Lease(Long.toString(++version), "uid-of-lease", "", 1, null, null, 0, null, null);
-                yield new Reply.LeaseIs(lease, true);
+                yield new Reply.LeaseReply(lease, true);
             }
             case Effect.PutLease put -> {
                 if (lease == null || !lease.version().equals(put.lease().version())) {
@@ -181,11 +182,11 @@ final class ElectorBench {
                 Lease next = put.lease();
                 lease = new Lease(Long.toString(++version), next.uid(), next.holder(), next.durationSeconds(), next.acquireTime(),
                         next.renewTime(), next.transitions(), next.claim(), null);
-                yield new Reply.LeaseIs(lease, false);
+                yield new Reply.LeaseReply(lease, false);
             }
-            case Effect.ListPods list -> new Reply.PodsAre(pods.values().stream().filter(pod -> pod.leadership() != null).toList(),
+            case Effect.ListPods list -> new Reply.PodListReply(pods.values().stream().filter(pod -> pod.leadership() != null).toList(),
                     Long.toString(version));
-            case Effect.GetPod get -> pods.containsKey(get.name()) ? new Reply.PodIs(pod(get.name())) : new Reply.Missing();
+            case Effect.GetPod get -> pods.containsKey(get.name()) ? new Reply.PodReply(pod(get.name())) : new Reply.NotFound();
             case Effect.PatchPod patch -> patched(patch);
         };
     }
@@ -193,9 +194,9 @@ final class ElectorBench {
     private Reply patched(Effect.PatchPod patch) {
         Pod pod = pod(patch.name());
         if (pod == null || !pod.version().equals(patch.version())) {
-            return pod == null ? new Reply.Missing() : new Reply.Conflict();
+            return pod == null ? new Reply.NotFound() : new Reply.Conflict();
         }
-        return new Reply.PodIs(put(new Pod(pod.name(), pod.uid(), null, either(patch.leadership(), pod.leadership()),
+        return new Reply.PodReply(put(new Pod(pod.name(), pod.uid(), null, either(patch.leadership(), pod.leadership()),
                 either(patch.participation(), pod.participation()), either(patch.epoch(), pod.epoch()), pod.ready(), pod.terminating(),
                 pod.finished(), pod.created())));
     }

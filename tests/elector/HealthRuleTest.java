@@ -17,13 +17,13 @@ class HealthRuleTest {
 
     private static Status status(boolean leading, long leadsUntil) {
         return new Status("web-0", "web-0", leading, leadsUntil, "7", Instant.EPOCH, List.of("web-0"), true,
-                new Figures(1, SECOND, SECOND, 0, 0, Map.of(), 0));
+                new Statistics(1, SECOND, SECOND, 0, 0, Map.of(), 0));
     }
 
     @Test
     void a_loop_that_waits_for_events_is_not_stuck_however_long() {
-        assertFalse(Sidecar.isStuck(NOW, Sidecar.IDLE, FOLLOWER, LIMIT));
-        assertFalse(Sidecar.isStuck(Long.MAX_VALUE / 2, Sidecar.IDLE, FOLLOWER, LIMIT));
+        assertFalse(Sidecar.isStuck(NOW, Sidecar.NOT_BUSY, FOLLOWER, LIMIT));
+        assertFalse(Sidecar.isStuck(Long.MAX_VALUE / 2, Sidecar.NOT_BUSY, FOLLOWER, LIMIT));
     }
 
     @Test
@@ -40,17 +40,17 @@ class HealthRuleTest {
 
     @Test
     void a_lead_that_is_believed_past_its_deadline_for_longer_than_the_limit_is_wrong() {
-        assertFalse(Sidecar.isStuck(NOW, Sidecar.IDLE, status(true, NOW - LIMIT), LIMIT));
-        assertTrue(Sidecar.isStuck(NOW, Sidecar.IDLE, status(true, NOW - LIMIT - 1), LIMIT));
+        assertFalse(Sidecar.isStuck(NOW, Sidecar.NOT_BUSY, status(true, NOW - LIMIT), LIMIT));
+        assertTrue(Sidecar.isStuck(NOW, Sidecar.NOT_BUSY, status(true, NOW - LIMIT - 1), LIMIT));
     }
 
     @Test
     void a_lead_that_is_no_longer_claimed_cannot_be_overdue() {
-        assertFalse(Sidecar.isStuck(NOW, Sidecar.IDLE, status(false, NOW - 2 * LIMIT), LIMIT));
+        assertFalse(Sidecar.isStuck(NOW, Sidecar.NOT_BUSY, status(false, NOW - 2 * LIMIT), LIMIT));
     }
 
     @Test
     void a_leader_that_renews_is_not_stuck() {
-        assertFalse(Sidecar.isStuck(NOW, Sidecar.IDLE, status(true, NOW + 10 * SECOND), LIMIT));
+        assertFalse(Sidecar.isStuck(NOW, Sidecar.NOT_BUSY, status(true, NOW + 10 * SECOND), LIMIT));
     }
 }

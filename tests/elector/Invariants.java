@@ -81,7 +81,7 @@ final class Invariants {
         if (request instanceof Effect.PatchPod patch && "true".equals(patch.leadership())) {
             world.coverage.countIf(conflict, Coverage.Deed.PROMOTION_CONFLICT);
         } else if (request instanceof Effect.PatchPod patch && !patch.name().equals(process.pod().name())) {
-            world.coverage.countIf(reply instanceof Reply.PodIs, Coverage.Deed.FENCE);
+            world.coverage.countIf(reply instanceof Reply.PodReply, Coverage.Deed.FENCE);
             world.coverage.countIf(conflict, Coverage.Deed.FENCE_CONFLICT);
         } else if (request instanceof Effect.PutLease) {
             world.coverage.countIf(conflict, Coverage.Deed.LEASE_CONFLICT);

@@ -19,7 +19,7 @@ class SabotageTest {
     /** The schedules are those of the seeds from 0 on. */
     private static final int SEEDS = 3000;
     private static final double MOST_SECONDS = 10;
-    private static final String COVERED = "if (reading.stamp() >= win.coveredBefore) {";
+    private static final String COVERED = "if (reading.sequence() >= win.coveredBefore) {";
     private static final String UNFENCED = "register() && unfenced.isEmpty()";
     private static final String WON = "return lease != null && lease.version().equals(win.version);";
     private static final String LISTED = "} else if (!lease.version().equals(listedFor)) {";
@@ -66,9 +66,9 @@ class SabotageTest {
     private static List<Sabotage> readingAndListing() {
         return List.of(
                 sabotage("a new leader writes on readings that are younger than its win", "I1", "WATCH_LAG LEASE_EMPTIED SLOW",
-                        COVERED, "if (win.announced && reading.stamp() >= win.coveredBefore) {"),
+                        COVERED, "if (win.announced && reading.sequence() >= win.coveredBefore) {"),
                 sabotage("a leader heals without renewing first", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
-                        COVERED, "if (!win.announced && reading.stamp() >= win.coveredBefore) {"),
+                        COVERED, "if (!win.announced && reading.sequence() >= win.coveredBefore) {"),
                 sabotage("the group is listed before the version of the Lease is known", "I1",
                         "LEASE_DELETED WATCH_LAG SLOW POD_FORCED POD_DELETED",
                         LISTED, "} else if (listedFor == null) {",
@@ -83,17 +83,17 @@ class SabotageTest {
     private static List<Sabotage> winning() {
         return List.of(
                 sabotage("the Lease is written without its uid", "I1", "LEASE_DELETED LATE WATCH_LAG",
-                        "new Effect.PutLease(stamp + 1, next, now + retryPeriod)",
-                        "new Effect.PutLease(stamp + 1, new Lease(next.version(), null, next.holder(), next.durationSeconds(), "
+                        "new Effect.PutLease(sequence + 1, next, now + retryPeriod)",
+                        "new Effect.PutLease(sequence + 1, new Lease(next.version(), null, next.holder(), next.durationSeconds(), "
                                 + "next.acquireTime(), next.renewTime(), next.transitions(), next.claim(), next.origin()), "
                                 + "now + retryPeriod)"),
                 sabotage("who creates the Lease has won it", "I1", "LEASE_DELETED WATCH_LAG SLOW POD_DELETED",
-                        "        } else if (lease == null) {\n            ask(LEASE, new Effect.CreateLease(stamp + 1));\n"
+                        "        } else if (lease == null) {\n            ask(LEASE, new Effect.CreateLease(sequence + 1));\n"
                                 + "        } else if (!lease.version().equals(listedFor)) {\n"
-                                + "            if (ask(GROUP, new Effect.ListPods(stamp + 1))) {\n"
+                                + "            if (ask(GROUP, new Effect.ListPods(sequence + 1))) {\n"
                                 + "                listingFor = lease.version();",
                         "        } else if (!(lease == null ? \"none\" : lease.version()).equals(listedFor)) {\n"
-                                + "            if (ask(GROUP, new Effect.ListPods(stamp + 1))) {\n"
+                                + "            if (ask(GROUP, new Effect.ListPods(sequence + 1))) {\n"
                                 + "                listingFor = lease == null ? \"none\" : lease.version();",
                         "if (putLease(lease.heldBy(claim, config.leaseDuration().toSeconds()))) {\n                attempt",
                         "if (putLease((lease == null ? new Lease(null, null, \"\", 1, null, null, 0, null, null) : lease)\n"
@@ -150,7 +150,8 @@ class SabotageTest {
                 sabotage("after-exit hands over before the application has exited", "after-exit", "POD_DELETED",
                         "return config.handover() == Handover.AFTER_EXIT && own() != null && own().terminating() && !own().finished();",
                         "return false;"),
-                sabotage("a half-open watch is never begun anew", "watch", "WATCH_SILENT", "effects.add(new Effect.Rewatch());", ""));
+                sabotage("a half-open watch is never begun anew", "watch", "WATCH_SILENT",
+                        "effects.add(new Effect.RestartWatches());", ""));
     }
 
     @ParameterizedTest(name = "{0}")

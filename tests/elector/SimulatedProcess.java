@@ -216,7 +216,7 @@ final class SimulatedProcess {
 
     private void handle(Event event) {
         world.coverage.step();
-        hasReadPod |= event instanceof Event.Replied replied && replied.reply() instanceof Reply.PodIs
+        hasReadPod |= event instanceof Event.Replied replied && replied.reply() instanceof Reply.PodReply
                 && replied.request() instanceof Effect.GetPod get && get.name().equals(pod.name());
         if (world.isLogging() && !(event instanceof Event.Tick)) {
             world.log(name, "< " + Simulation.show(event));
@@ -246,7 +246,7 @@ final class SimulatedProcess {
     private void perform(Effect effect) {
         switch (effect) {
             case Effect.Request request -> hand(request);
-            case Effect.Rewatch rewatch -> {
+            case Effect.RestartWatches restart -> {
                 world.log(name, "watches anew");
                 leaseWatch.breakOff();
                 groupWatch.breakOff();
@@ -262,7 +262,7 @@ final class SimulatedProcess {
                 world.invariants.logged(this, log.line());
             }
             case Effect.Publish publish -> { }
-            case Effect.Announce announce -> { }
+            case Effect.RecordEvent event -> { }
         }
     }
 

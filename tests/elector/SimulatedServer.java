@@ -101,20 +101,20 @@ final class SimulatedServer {
 
     private Reply leaseReply(Store.Result result) {
         return switch (result) {
-            case Store.Ok ok -> new Reply.LeaseIs(codec.lease(ok.object()), false);
-            case Store.Created created -> new Reply.LeaseIs(codec.lease(created.object()), true);
+            case Store.Ok ok -> new Reply.LeaseReply(codec.lease(ok.object()), false);
+            case Store.Created created -> new Reply.LeaseReply(codec.lease(created.object()), true);
             case Store.Failed failed -> refusal(failed);
         };
     }
 
     /** A POST is never answered by 404 where the namespace exists. */
     private static Reply created(Reply reply) {
-        return reply instanceof Reply.Missing ? new Reply.Failed("404", 0) : reply;
+        return reply instanceof Reply.NotFound ? new Reply.Failed("404", 0) : reply;
     }
 
     private Reply podReply(Store.Result result) {
         return switch (result) {
-            case Store.Ok ok -> new Reply.PodIs(codec.pod(ok.object()));
+            case Store.Ok ok -> new Reply.PodReply(codec.pod(ok.object()));
             case Store.Created created -> throw new IllegalStateException("nobody creates a pod by GET or PATCH");
             case Store.Failed failed -> refusal(failed);
         };
@@ -122,19 +122,19 @@ final class SimulatedServer {
 
     private static Reply refusal(Store.Failed failed) {
         return switch (failed.status()) {
-            case 404 -> new Reply.Missing();
+            case 404 -> new Reply.NotFound();
             case 409 -> new Reply.Conflict();
             default -> new Reply.Failed(failed.status() + " " + failed.message(), 0);
         };
     }
 
-    private Reply.PodsAre listed() {
+    private Reply.PodListReply listed() {
         Store.Listing listing = store.list(group);
         List<Pod> found = new ArrayList<>(listing.items().size());
         for (Map<String, Object> item : listing.items()) {
             found.add(pods.get(Json.text(item, "metadata", "name")));
         }
-        return new Reply.PodsAre(found, Long.toString(listing.resourceVersion()));
+        return new Reply.PodListReply(found, Long.toString(listing.resourceVersion()));
     }
 
     // --- Watches -----------------------------------------------------------------------------------------------------
@@ -142,14 +142,14 @@ final class SimulatedServer {
     /** What a watch of the Lease begins with. */
     Event leaseNow() {
         world.coverage.step();
-        return lease == null ? new Event.LeaseLeft(Long.toString(store.resourceVersion())) : new Event.LeaseSeen(lease);
+        return lease == null ? new Event.LeaseDeleted(Long.toString(store.resourceVersion())) : new Event.LeaseUpdated(lease);
     }
 
     /** What a watch of the group begins with. */
     Event groupNow() {
         world.coverage.step();
-        Reply.PodsAre all = listed();
-        return new Event.PodsSeen(all.pods(), all.version());
+        Reply.PodListReply all = listed();
+        return new Event.PodsListed(all.pods(), all.version());
     }
 
     void add(SimulatedWatch watch) {
@@ -187,9 +187,9 @@ final class SimulatedServer {
         boolean left = seen.type() == Store.EventType.DELETED;
         String version = Long.toString(revision.resourceVersion());
         if (ofLease) {
-            return left ? new Event.LeaseLeft(version) : new Event.LeaseSeen(lease);
+            return left ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(lease);
         }
-        return left ? new Event.PodLeft(revision.name(), version) : new Event.PodSeen(pods.get(revision.name()));
+        return left ? new Event.PodRemoved(revision.name(), version) : new Event.PodUpdated(pods.get(revision.name()));
     }
 
     // --- What others do ----------------------------------------------------------------------------------------------

@@ -221,11 +221,11 @@ final class Simulation {
 
     static String show(Event event) {
         return switch (event) {
-            case Event.LeaseSeen seen -> "sees " + show(seen.lease());
-            case Event.LeaseLeft left -> "sees no Lease at v" + left.version();
-            case Event.PodsSeen seen -> "sees pods at v" + seen.version() + " " + show(seen.pods());
-            case Event.PodSeen seen -> "sees " + show(seen.pod());
-            case Event.PodLeft left -> "sees " + left.name() + " leave at v" + left.version();
+            case Event.LeaseUpdated seen -> "sees " + show(seen.lease());
+            case Event.LeaseDeleted left -> "sees no Lease at v" + left.version();
+            case Event.PodsListed seen -> "sees pods at v" + seen.version() + " " + show(seen.pods());
+            case Event.PodUpdated seen -> "sees " + show(seen.pod());
+            case Event.PodRemoved left -> "sees " + left.name() + " leave at v" + left.version();
             case Event.Replied replied -> "reply to " + show(replied.request()) + ": " + show(replied.reply());
             case Event.Stop stop -> "stop";
             case Event.Tick tick -> "tick";
@@ -246,10 +246,10 @@ final class Simulation {
 
     static String show(Reply reply) {
         return switch (reply) {
-            case Reply.LeaseIs is -> (is.created() ? "201 " : "200 ") + show(is.lease());
-            case Reply.PodIs is -> "200 " + show(is.pod());
-            case Reply.PodsAre are -> "200 v" + are.version() + " " + show(are.pods());
-            case Reply.Missing missing -> "404";
+            case Reply.LeaseReply is -> (is.created() ? "201 " : "200 ") + show(is.lease());
+            case Reply.PodReply is -> "200 " + show(is.pod());
+            case Reply.PodListReply are -> "200 v" + are.version() + " " + show(are.pods());
+            case Reply.NotFound missing -> "404";
             case Reply.Conflict conflict -> "409";
             case Reply.Failed failed -> "failed (" + failed.why() + ")";
             case Reply.NotSent notSent -> "not sent";

@@ -37,7 +37,7 @@ class StatusTest {
         lead();
         ElectorBench.Turn promotion = bench.turns().stream().filter(turn -> turn.published() != null && turn.published().leading())
                 .findFirst().orElseThrow();
-        assertTrue(promotion.event() instanceof Event.Replied replied && replied.reply() instanceof Reply.PodIs is
+        assertTrue(promotion.event() instanceof Event.Replied replied && replied.reply() instanceof Reply.PodReply is
                 && is.pod().name().equals(SELF) && is.pod().isLabelled(), promotion.toString());
     }
 
@@ -99,7 +99,7 @@ class StatusTest {
     void a_lead_that_cannot_be_renewed_ends_at_the_deadline_by_the_own_clock() {
         lead();
         bench.hold(request -> true);
-        long renewed = bench.status().figures().renewedAt();
+        long renewed = bench.status().statistics().renewedAt();
         bench.run(Duration.ofSeconds(30));
 
         ElectorBench.Turn end = bench.turns().stream().dropWhile(turn -> turn.published() == null || !turn.published().leading())
@@ -113,7 +113,7 @@ class StatusTest {
     void a_lead_may_not_be_believed_past_its_deadline_even_if_the_elector_sleeps() {
         lead();
         Status status = bench.status();
-        long deadline = status.figures().renewedAt() + RENEW_DEADLINE.toNanos();
+        long deadline = status.statistics().renewedAt() + RENEW_DEADLINE.toNanos();
         assertEquals(deadline, status.leadsUntil());
         assertTrue(status.isLeading(deadline - 1));
         assertFalse(status.isLeading(deadline));
@@ -181,7 +181,7 @@ class StatusTest {
         assertTrue(bench.status().registered());
     }
 
-    // --- Figures -----------------------------------------------------------------------------------------------------
+    // --- Statistics -----------------------------------------------------------------------------------------------------
 
     @Test
     void nothing_is_made_known_twice() {
@@ -200,7 +200,7 @@ class StatusTest {
         bench.edit("web-2", "false", "true", "0");
         bench.run(Duration.ofSeconds(3));
         assertEquals(bench.status().epoch(), bench.pod("web-2").epoch());
-        assertEquals(0, bench.status().figures().healed());
+        assertEquals(0, bench.status().statistics().healed());
     }
 
     @Test
@@ -211,7 +211,7 @@ class StatusTest {
         bench.edit(SELF, "false", "true", bench.status().epoch());
         bench.run(Duration.ofSeconds(3));
         assertEquals(List.of("false", "true"), List.of(bench.pod("web-1").leadership(), bench.pod(SELF).leadership()));
-        assertEquals(2, bench.status().figures().healed());
+        assertEquals(2, bench.status().statistics().healed());
     }
 
     @Test
@@ -222,20 +222,20 @@ class StatusTest {
         bench.beginDeletion();
         bench.run(Duration.ofSeconds(3));
         assertEquals("false", bench.pod(SELF).leadership());
-        assertEquals(0, bench.status().figures().healed());
+        assertEquals(0, bench.status().statistics().healed());
     }
 
     @Test
     void pod_writes_are_counted_by_their_results() {
         lead();
-        Map<String, Long> before = bench.status().figures().patches();
+        Map<String, Long> before = bench.status().statistics().patches();
         bench.hold(request -> request instanceof Effect.PatchPod);
         bench.edit("web-1", "true", "true", "5");
         bench.run(Duration.ofSeconds(1));
         bench.edit("web-1", "true", "no", "5"); // the write that is under way rests on the version before
         bench.hold(request -> false);
         bench.run(Duration.ofSeconds(3));
-        Map<String, Long> after = bench.status().figures().patches();
+        Map<String, Long> after = bench.status().statistics().patches();
         assertEquals(before.getOrDefault("conflict", 0L) + 1, after.get("conflict"), after.toString());
         assertTrue(after.get("ok") > before.get("ok"), after.toString());
     }
@@ -246,8 +246,8 @@ class StatusTest {
         bench.start();
         bench.run(Duration.ofSeconds(20));
         assertTrue(bench.status().leading());
-        Duration takeover = Duration.ofNanos(bench.status().figures().takeover());
+        Duration takeover = Duration.ofNanos(bench.status().statistics().takeover());
         assertTrue(takeover.isPositive() && takeover.toMillis() < 500, takeover.toString());
-        assertEquals(0, bench.status().figures().handover());
+        assertEquals(0, bench.status().statistics().handover());
     }
 }
