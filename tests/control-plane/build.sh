@@ -1,6 +1,6 @@
 #!/bin/sh
 # build.sh [PROGRAM...]: builds the programs of a control plane (all four if none is named) from the Go modules that go.mod
-# pins, for machines that reach no release archives. Four to ten minutes on two cores with an empty Go build cache.
+# pins, for machines that reach no release archives. About ten minutes on two cores with an empty Go build cache.
 #
 # They go to the folder <cache>/control-plane/k8s/<version>-<os>-<arch>, the layout of setup-envtest and kube-api-test,
 # where <cache> is $LEADER_LABELER_CACHE or else ~/.cache/leader-labeler. What is there already is left alone; a program
@@ -8,10 +8,10 @@
 set -eu
 
 [ $# -gt 0 ] || set -- etcd kube-apiserver kubectl kube-controller-manager
-command -v go >/dev/null || { echo "build.sh: Go >= 1.24 is not on the PATH; it builds the control plane for tests" >&2; exit 1; }
+command -v go >/dev/null || { echo "build.sh: Go >= 1.26 is not on the PATH; it builds the control plane for tests" >&2; exit 1; }
 cd "$(dirname "$0")"
 
-version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes) # v1.34.4
+version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes) # v1.37.2
 minor=${version#v1.}
 stamp=k8s.io/component-base/version
 flags="-s -w -X $stamp.gitVersion=$version -X $stamp.gitMajor=1 -X $stamp.gitMinor=${minor%%.*}"

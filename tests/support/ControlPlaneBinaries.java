@@ -26,7 +26,7 @@ import java.util.stream.Stream;
  */
 record ControlPlaneBinaries(Path folder) {
     /** What the download asks for: any patch release, since not every one is published for download. */
-    private static final String DOWNLOAD_VERSION = "1.34.*";
+    private static final String DOWNLOAD_VERSION = "1.37.*";
     private static final List<String> REQUIRED = List.of("etcd", "kube-apiserver", "kubectl");
     private static final String CONTROLLER_MANAGER = "kube-controller-manager";
 
@@ -116,7 +116,7 @@ record ControlPlaneBinaries(Path folder) {
         return programs.stream().allMatch(program -> Files.isExecutable(folder.resolve(program)));
     }
 
-    /** {@code 1.34.4-linux-amd64} as a text that sorts by version; a folder without a version sorts first. */
+    /** {@code 1.37.2-linux-amd64} as a text that sorts by version; a folder without a version sorts first. */
     private static String versionKey(Path folder) {
         String name = folder.getFileName().toString();
         return name.endsWith(platformSuffix())

@@ -326,7 +326,7 @@ final class InMemoryServer implements TestServer {
         var path = exchange.getRequestURI().getPath();
         switch (path) {
             case "/readyz", "/livez", "/healthz" -> sendText(exchange, 200, "text/plain", "ok");
-            case "/version" -> send(exchange, new Reply(200, Map.of("major", "1", "minor", "34", "gitVersion", "v1.34.0+in-memory")));
+            case "/version" -> send(exchange, new Reply(200, Map.of("major", "1", "minor", "37", "gitVersion", "v1.37.2+in-memory")));
             case "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" -> send(exchange, review(Json.parse(ApiRequest.body(exchange))));
             default -> {
                 var found = Discovery.at(path);

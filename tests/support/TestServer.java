@@ -7,7 +7,7 @@ import java.nio.file.Path;
  */
 interface TestServer extends AutoCloseable {
 
-    /** What a report calls this server, for example {@code kube-apiserver v1.34.4}. */
+    /** What a report calls this server, for example {@code kube-apiserver v1.37.2}. */
     String title();
 
     /** A kubeconfig file with administrator's rights, for sidecar processes and kubectl. */
