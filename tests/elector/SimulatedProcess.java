@@ -21,6 +21,7 @@ final class SimulatedProcess {
     private final SimulatedPod pod;
     private final Config config;
     private final Elector elector;
+    private final Tampering tampering;
     private final String name;
     private final long startedAt;
     private final long clockBase;
@@ -58,6 +59,7 @@ final class SimulatedProcess {
         this.clockBase = world.draw.between(0L, 100 * Simulation.SECOND);
         this.rate = world.mix.isOn(Fault.CLOCK_RATES) ? world.draw.between(RATE_ONE * 83 / 100, RATE_ONE * 120 / 100) : RATE_ONE;
         this.elector = new Elector(config, world.draw.split(), clock());
+        this.tampering = world.tampering.get();
         setWallClock();
         boolean polling = world.hit(Fault.NO_WATCH, 1);
         leaseWatch = new SimulatedWatch(world, this, true, polling);
@@ -222,13 +224,16 @@ final class SimulatedProcess {
             world.log(name, "< " + Simulation.show(event));
         }
         Elector.Role before = elector.role();
-        List<Effect> effects = elector.on(event, clock(), wall());
+        List<Effect> effects = elector.on(tampering.learned(event), clock(), wall());
         if (world.isLogging() && before != elector.role()) {
             world.log(name, before + " -> " + elector.role());
         }
         guardAgainstLoops(event);
         for (Effect effect : effects) {
-            perform(effect);
+            Effect done = tampering.done(effect);
+            if (done != null) {
+                perform(done);
+            }
         }
         wakeLater();
     }
@@ -293,6 +298,11 @@ final class SimulatedProcess {
         requests++;
         guardAgainstStorms();
         noteAsked(request);
+        Reply answer = tampering.answered(request);
+        if (answer != null) {
+            world.at(world.now(), () -> deliver(new Event.Replied(request, answer)));
+            return;
+        }
         long pause = world.draw.spread(Simulation.MS / 100, Simulation.MS / 5);
         if (world.hit(Fault.STARVED, 0.2)) {
             pause = world.disturb(world.draw.spread(Simulation.MS, 2 * world.mix.lease()));

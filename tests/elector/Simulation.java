@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /**
@@ -38,6 +39,7 @@ final class Simulation {
     final Workload workload;
     final Invariants invariants;
     final Chaos chaos;
+    final Supplier<Tampering> tampering;
     private final List<String> log;
     private final PriorityQueue<Happening> happenings = new PriorityQueue<>(256);
     private final List<Runnable> underWay = new ArrayList<>();
@@ -48,8 +50,9 @@ final class Simulation {
     private boolean quiet;
     private ClientGoProgram program;
 
-    private Simulation(long seed, Set<Fault> only, List<String> log) {
+    private Simulation(long seed, Set<Fault> only, List<String> log, Supplier<Tampering> tampering) {
         this.log = log;
+        this.tampering = tampering;
         draw = new Draw(seed);
         mix = new Mix(draw, only);
         server = new SimulatedServer(this, seed);
@@ -67,7 +70,11 @@ final class Simulation {
      * @return the violation that ended it, or null
      */
     static Violation play(long seed, Set<Fault> only, Coverage total, List<String> log) {
-        Simulation simulation = new Simulation(seed, only, log);
+        return play(seed, only, total, log, () -> Tampering.NONE);
+    }
+
+    private static Violation play(long seed, Set<Fault> only, Coverage total, List<String> log, Supplier<Tampering> tampering) {
+        Simulation simulation = new Simulation(seed, only, log, tampering);
         try {
             simulation.play();
         } catch (Violation violation) {
@@ -84,9 +91,14 @@ final class Simulation {
 
     /** The same for a caller who knows nothing of these classes: faults by name, separated by spaces; returns null if all is well. */
     static String violated(long seed, String faults) {
+        return violated(seed, faults, () -> Tampering.NONE);
+    }
+
+    /** The same with every process's elector tampered with. */
+    static String violated(long seed, String faults, Supplier<Tampering> tampering) {
         Set<Fault> only = EnumSet.noneOf(Fault.class);
         Stream.of(faults.split(" ")).filter(name -> !name.isEmpty()).map(Fault::valueOf).forEach(only::add);
-        Violation violation = play(seed, only, null, null);
+        Violation violation = play(seed, only, null, null, tampering);
         return violation == null ? null : violation.invariant() + ": " + violation.getMessage();
     }
 

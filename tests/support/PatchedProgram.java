@@ -4,7 +4,6 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.StringWriter;
 import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,7 +26,7 @@ final class PatchedProgram {
 
     private static final String FILE = "LeaderLabeler.java";
 
-    private final Method simulation;
+    private final java.lang.reflect.Method simulation;
 
     private PatchedProgram(Map<String, byte[]> compiled) {
         try {
@@ -38,18 +37,48 @@ final class PatchedProgram {
         }
     }
 
-    /** One change: {@code text} must occur exactly once. */
-    record Edit(String text, String replacement) {}
+    /** One change to the source text; AssertionError if it does not apply exactly once. */
+    sealed interface Edit {
+        String apply(SourceText source);
+    }
+
+    /** A short piece of the source text is replaced: a last resort, because every refactoring may change it. */
+    private record Snippet(String text, String replacement) implements Edit {
+        @Override
+        public String apply(SourceText source) {
+            return source.replace(text, replacement);
+        }
+    }
+
+    /** A method gets another body. */
+    private record Method(String type, String name, String body) implements Edit {
+        @Override
+        public String apply(SourceText source) {
+            return source.withMethod(type, name, body);
+        }
+    }
+
+    /** {@code text} occurs exactly once and is replaced. */
+    static Edit snippet(String text, String replacement) {
+        return new Snippet(text, replacement);
+    }
+
+    /**
+     * The method gets another body.
+     *
+     * @param name {@code "method"} of class Elector, or {@code "Type.method"}; the type declares exactly one method of that name
+     * @param body statements; {@code original()} calls the method as it was, with the same arguments, {@code original(x, y)} with others
+     */
+    static Edit method(String name, String body) {
+        int dot = name.indexOf('.');
+        return new Method(dot < 0 ? "Elector" : name.substring(0, dot), name.substring(dot + 1), body);
+    }
 
     /** Applies the changes one after the other and compiles; AssertionError if one does not apply or the outcome does not compile. */
     static PatchedProgram with(List<Edit> edits) {
         String source = source();
         for (Edit edit : edits) {
-            int found = source.indexOf(edit.text);
-            if (found < 0 || source.indexOf(edit.text, found + 1) >= 0) {
-                throw new AssertionError("must occur exactly once in " + FILE + ": " + edit.text);
-            }
-            source = source.replace(edit.text, edit.replacement);
+            source = edit.apply(new SourceText(source));
         }
         return new PatchedProgram(compile(source));
     }
