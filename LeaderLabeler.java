@@ -81,6 +81,8 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.LongFunction;
+import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
@@ -573,7 +575,7 @@ final class ResourceVersion {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The elector: a pure state machine. Events go in, effects come out; it never touches a clock, a thread or the network.
+// What the elector is told, and what it wants done
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Something that happened to this sidecar. */
@@ -710,846 +712,474 @@ record Status(String leader, String self, boolean leading, long leadsUntil, Stri
 record Statistics(long transitions, long leaseChangedAt, long renewedAt, long handover, long takeover, Map<String, Long> patches,
         long healed) {}
 
-/**
- * One participant of the election: follows, takes the Lease, leads, hands over.
- *
- * <p><b>Read, win, write.</b> The one rule on which safety rests: every pod write of a leader carries the resourceVersion of a reading of
- * that pod which is <em>older than the leader's latest successful write of the Lease</em> ({@link #write}). Whoever wins the Lease later
- * fences that pod, which changes it, so that the API server refuses a {@code true} that arrives late, however late. No clock and no
- * comparison of numbers is involved; clocks decide only how soon, never whether.
- *
- * <p>An instance is driven by one thread: {@link #on} takes an event, notes what it tells ({@code note…}), then lets the rules of the
- * present role decide what to ask for next. A rule that cannot act yet does nothing and is asked again after the next event; one that
- * waits for a time says so by {@link #due}. At most one request per object is under way.
- */
-final class Elector {
+// ---------------------------------------------------------------------------------------------------------------------
+// What the elector knows and does: its role, the observed Lease, the observed group, the requests under way
+// ---------------------------------------------------------------------------------------------------------------------
 
-    /** What this sidecar is doing. */
-    enum Role {
-        /** Somebody else leads, or nobody: wait until the Lease is free and it is our turn. */
-        FOLLOWING,
-        /** The Lease is free: know its version, list the group, then PUT. */
-        TAKING,
-        /** The Lease was won: fence the others, label the own pod, renew, heal. */
-        LEADING,
-        /** Give the Lease back, and see the own label taken over by a successor or take it off. */
-        PARTING
+/** What a sidecar is doing, each with the state that is meaningful only meanwhile. Times are nanoseconds of {@link Elector#on}. */
+sealed interface Role {
+
+    /**
+     * Another participant leads, or none: wait until the Lease is free and, by rank, it is this pod's turn.
+     *
+     * @param notBefore when this pod may acquire again: it leaves a Lease that was of no use to it to others until then; 0 for at once
+     */
+    record Following(long notBefore) implements Role {}
+
+    /** The Lease is free: list the group at the Lease's version, then write the Lease on that version. */
+    final class Acquiring implements Role {
+        /** {@link Following#notBefore} of the role before. */
+        final long notBefore;
+        /** Version of the Lease for which the group was last asked for; null before the first LIST. */
+        String listSentFor;
+        /** Version of the Lease for which the group was listed; null before the first answer. */
+        String listedFor;
+        /** The PUT under way: only the success of this one is a win. Null before it is sent. */
+        Effect.PutLease attempt;
+        /** When the Lease became free, and whether because it was released. Valid with {@code attempt}. */
+        long freeSince;
+        boolean wasReleased;
+
+        Acquiring(long notBefore) {
+            this.notBefore = notBefore;
+        }
+
+        /** Whether this is the PUT under way, by which the Lease is won. */
+        boolean isAttempt(Effect.PutLease put) {
+            return attempt != null && attempt.sequence() == put.sequence();
+        }
     }
 
-    private static final long NEVER = Long.MAX_VALUE;
-    private static final long RANK_STEP = TimeUnit.MILLISECONDS.toNanos(50);
-    private static final long FIRST_RETRY = TimeUnit.MILLISECONDS.toNanos(50);
-    /** How long a release waits for the answer to a pod write. */
-    private static final long SETTLE_LIMIT = TimeUnit.MILLISECONDS.toNanos(250);
-    /** How long an offered Lease may stay without a new holder. */
-    private static final long SUCCESSOR_LIMIT = TimeUnit.SECONDS.toNanos(2);
-    /** How long after SIGTERM the fence of a new holder is awaited. */
-    private static final long FENCE_LIMIT = TimeUnit.MILLISECONDS.toNanos(3200);
-    /** How long after SIGTERM the process ends, whatever is left undone. */
-    private static final long EXIT_LIMIT = TimeUnit.SECONDS.toNanos(4);
-    /** A recorded lease duration above this is an accident, not a setting. */
-    private static final int LONGEST_DURATION_SECONDS = 3600;
-    /** Who takes a free Lease first: Ready before not Ready, then the newest, so that a rolling update needs one change of leader. */
-    private static final Comparator<Pod> RANKING =
-            Comparator.comparing(Pod::ready).reversed().thenComparing(Pod::created, Comparator.reverseOrder()).thenComparing(Pod::name);
-    private static final String NO_EPOCH = "0";
-    private static final String UNREADY = "not ready";
-    /** What requests go to: the Lease, the group, or a pod by its name, which cannot contain a colon. */
-    private static final String LEASE = "lease:";
-    private static final String GROUP = "group:";
-
-    /** A version of a pod, and its place in the order of readings and requests: when this process came to know it. */
-    private record Reading(Pod pod, long sequence) {}
-
-    /** The won Lease. */
-    private static final class Win {
+    /** The Lease was won: fence the others, promote the own pod, renew, heal. */
+    final class Leading implements Role {
+        /** Version of the Lease that the win made: the fencing token. */
         final String epoch;
-        /** Who held the Lease before, empty if nobody is known to have. */
+        /** Name of the pod that held the Lease before; empty if none is known. */
         final String previous;
         final long wonAt;
         /** Since when the Lease had been free, and whether because it was released. */
         final long freeSince;
-        final boolean offered;
-        /** What the latest PUT that is known to have succeeded wrote, and the version that this made. */
+        final boolean wasReleased;
+        /** What the latest PUT that is known to have succeeded wrote, and the version that it made. */
         Claim claim;
         String version;
-        /** Stamp of the latest successful PUT: readings before it may be written on. */
-        long coveredBefore;
+        /** Sequence of the latest successful PUT: only observations before it may be written on. */
+        long writableBefore;
         /** When the latest successful PUT was sent. */
         long renewedAt;
-        /** Since when the own pod has not been seen labelled; NEVER while it is. */
+        /** Since when the own pod has not been observed labelled; NEVER while it is. */
         long unlabelledSince;
-        boolean announced;
+        /** Whether the own pod has been observed labelled with this epoch: the win was reported. */
+        boolean promoted;
+        /** Whether the renew deadline has passed: this was logged. */
         boolean overdue;
 
-        Win(Claim claim, String epoch, String previous, long wonAt, long freeSince, boolean offered) {
-            this.claim = claim;
-            this.version = epoch;
+        Leading(Acquiring won, String epoch, String previous, long wonAt) {
             this.epoch = epoch;
             this.previous = previous;
-            this.freeSince = freeSince;
-            this.offered = offered;
             this.wonAt = wonAt;
+            this.freeSince = won.freeSince;
+            this.wasReleased = won.wasReleased;
+            this.claim = won.attempt.lease().claim();
+            this.version = epoch;
             this.unlabelledSince = wonAt;
         }
     }
 
-    /** Failures in a row of the requests to one object: when to try again, and what was answered. */
-    private static final class Trouble {
-        int failures;
-        long notBefore;
-        String answer;
-        Class<?> request;
+    /** The lead ends: release the Lease, then wait until a successor fences the own pod, or take the label off. */
+    final class Releasing implements Role {
+        final Reason reason;
+        final long since;
+        /** {@link Following#notBefore} of the role that follows. */
+        final long notBefore;
+        /** Whether a lead that was reported has ended, and this has not been. */
+        boolean owesStoppedEvent;
+        /** When the Lease was first seen not to be held by this pod; NEVER before. */
+        long releasedAt = Elector.NEVER;
+
+        Releasing(Reason reason, long since, long notBefore, boolean owesStoppedEvent) {
+            this.reason = reason;
+            this.since = since;
+            this.notBefore = notBefore;
+            this.owesStoppedEvent = owesStoppedEvent;
+        }
     }
 
-    private final Config config;
-    private final RandomGenerator random;
+    /** The sidecar's life is over. */
+    record Ended() implements Role {}
+
+    /** Why a lead, or a label without a lead, is given up. */
+    enum Reason {
+        /** SIGTERM, or the own pod is terminating. */
+        STOPPING("stopping"),
+        /** The own pod is labelled, and the Lease has not been held for a lease-duration. */
+        NOBODY_LEADS("nobody leads"),
+        /** The own pod is not Ready while another participant is. */
+        UNREADY("not ready"),
+        /** The own pod could not be labelled for a lease-duration. */
+        UNLABELLED("giving back");
+
+        private final String text;
+
+        Reason(String text) {
+            this.text = text;
+        }
+
+        @Override
+        public String toString() {
+            return text;
+        }
+    }
+}
+
+/**
+ * The newest observation of the Lease. {@link #observe} alone writes the record and its time. Times are nanoseconds of the own monotonic
+ * clock; the times that the Lease records are for people, and never compared with a clock.
+ */
+final class KnownLease {
+
+    /** A recorded lease duration above this is ignored as a manual edit. */
+    private static final int LONGEST_DURATION_SECONDS = 3600;
+
     private final long leaseDuration;
-    private final long renewDeadline;
     private final long retryPeriod;
-
-    // The event in hand.
-    private long now;
-    private Instant wall;
-    private long wakeAt = NEVER;
-    private List<Effect> effects = List.of();
-
-    // What is known: of the own pod, of the Lease, of the group.
-    private String uid;
-    private boolean leaseKnown;
-    private boolean leaseInDoubt;
+    private boolean known;
     private Lease lease;
-    private String leaseVersion = "0";
-    private long leaseChangedAt;
-    private long leaseHeardAt;
+    private String version = "0";
+    private long changedAt;
     private long renewalInterval;
-    private long unheardSince = NEVER;
-    private String lastHolder = "";
-    private String goneUid;
-    private long goneAt;
-    private boolean groupKnown;
-    private final Map<String, Reading> pods = new TreeMap<>();
-    private final Set<String> toRead = new TreeSet<>();
-
-    // What is under way.
-    private long sequence;
-    private final Map<String, Effect.Request> pending = new HashMap<>();
-    private long leaseAskedAt;
-    private final Map<String, Trouble> troubles = new HashMap<>();
-    private Role role = Role.FOLLOWING;
-    private String listingFor;
-    private String listedFor;
-    private Claim attempt;
-    private long freeSince;
-    private boolean offered;
-    private Instant lastTime = Instant.EPOCH;
-    private Win win;
-    private String trueSentOn;
-    private boolean farewell;
-    private String partingReason;
-    private long partingAt;
-    private long partedAt = NEVER;
-    private long unreadySince;
-    private long steppedDownAt = NEVER;
-    private boolean othersBecameReady = true;
-    private long standBackUntil;
-    private long stopAt = NEVER;
-    private boolean ended;
-
-    // What is told to others.
-    private Status published;
+    private String previousHolder = "";
     private Instant holderSince = Instant.EPOCH;
     private long transitions;
-    private long renewedAt;
-    private long handover;
-    private long takeover;
-    private long healed;
-    private final Map<String, Long> patches = new TreeMap<>();
+    private String goneUid;
+    private long goneAt;
+    /** Whether a write of the Lease was answered so that it may or may not have been executed. Until a GET decides, nothing is written. */
+    private boolean writeUncertain;
+    private long lastEventAt;
+    /** Since when a reply is known that is newer than what the watch shows; NEVER if there is none. */
+    private long watchBehindSince = Elector.NEVER;
 
-    /**
-     * @param config settings, whose rules hold
-     * @param random jitter for retries
-     * @param now the monotonic clock, in nanoseconds from any origin that keeps it non-negative
-     */
-    Elector(Config config, RandomGenerator random, long now) {
-        this.config = config;
-        this.random = random;
-        this.leaseDuration = config.leaseDuration().toNanos();
-        this.renewDeadline = config.renewDeadline().toNanos();
-        this.retryPeriod = config.retryPeriod().toNanos();
-        this.renewalInterval = retryPeriod;
-        this.leaseHeardAt = now;
+    KnownLease(Config config, long now) {
+        leaseDuration = config.leaseDuration().toNanos();
+        retryPeriod = config.retryPeriod().toNanos();
+        renewalInterval = retryPeriod;
+        lastEventAt = now;
     }
 
     /**
-     * Takes in one event and returns what to do about it, in this order.
+     * Takes in an observation unless a newer one is known. Restarts the expiry timer.
      *
-     * @param now the monotonic clock in nanoseconds; never less than before
-     * @param wall the wall clock, which is written into the Lease for people to read and decides nothing
+     * @param seen null if the Lease does not exist at {@code seenVersion}
      */
-    List<Effect> on(Event event, long now, Instant wall) {
-        this.now = now;
-        this.wall = wall;
-        effects = new ArrayList<>();
-        if (!ended) {
-            note(event);
-            Role before = null;
-            while (role != before && !ended) {
-                before = role;
-                wakeAt = NEVER;
-                decide();
-            }
-            publish();
-        }
-        return effects;
-    }
-
-    /** When {@link Event.Tick} is wanted next, in the nanoseconds of {@link #on}; {@link Long#MAX_VALUE} for never. */
-    long wakeAt() {
-        return ended ? NEVER : wakeAt;
-    }
-
-    /** What this elector is doing at the moment. */
-    Role role() {
-        return role;
-    }
-
-    // --- What an event tells -----------------------------------------------------------------------------------------
-
-    private void note(Event event) {
-        switch (event) {
-            case Event.LeaseUpdated seen -> {
-                hear();
-                noteLease(seen.lease(), seen.lease().version());
-            }
-            case Event.LeaseDeleted left -> {
-                hear();
-                noteLease(null, left.version());
-            }
-            case Event.PodsListed seen -> notePods(seen.pods(), seen.version());
-            case Event.PodUpdated seen -> notePod(seen.pod());
-            case Event.PodRemoved left -> notePodLeft(left.name(), left.version());
-            case Event.Replied replied -> noteReply(replied.request(), replied.reply());
-            case Event.Stop stop -> stopAt = Math.min(stopAt, now);
-            case Event.Tick tick -> { }
+    void observe(Lease seen, String seenVersion, long now, Instant wallClock) {
+        if (!known || ResourceVersion.isNewer(seenVersion, version)) {
+            write(seen, seenVersion, now, wallClock);
         }
     }
 
-    private void hear() {
-        leaseHeardAt = now;
-        unheardSince = NEVER;
+    /** A GET found no Lease. Such an answer has no version of its own. */
+    void observeMissing(long now, Instant wallClock) {
+        if (lease != null || !known) {
+            write(null, version, now, wallClock);
+            changedAt = now;
+        }
     }
 
-    /** Only a change of the Lease restarts the expiry timer, on the own monotonic clock: remote timestamps are never compared with it. */
-    private void noteLease(Lease seen, String version) {
-        if (leaseKnown && !ResourceVersion.isNewer(version, leaseVersion)) {
-            return;
-        }
-        boolean wasFree = leaseKnown && !isHeld();
+    private void write(Lease seen, String seenVersion, long now, Instant wallClock) {
+        boolean wasFree = known && !isHeld();
+        String holder = seen == null ? "" : seen.holder();
         if (isHeld()) {
-            lastHolder = lease.holder();
-            if (seen != null && seen.holder().equals(lease.holder())) {
-                renewalInterval = Math.clamp(now - leaseChangedAt, retryPeriod, Math.max(retryPeriod, recordedDuration() / 5));
+            previousHolder = lease.holder();
+            if (holder.equals(previousHolder)) {
+                renewalInterval = Math.clamp(now - changedAt, retryPeriod, Math.max(retryPeriod, recordedDuration() / 5));
             }
         }
-        if (!(seen == null ? "" : seen.holder()).equals(lease == null ? "" : lease.holder())) {
-            holderSince = wall;
+        if (!holder.equals(holder())) {
+            holderSince = wallClock;
             transitions++;
         }
-        leaseKnown = true;
+        known = true;
         lease = seen;
-        leaseVersion = version;
+        version = seenVersion;
         if (isHeld() || !wasFree) {
-            leaseChangedAt = now;
-        }
-        if (win != null && isHeld() && win.claim.isRenewedBy(lease.claim())) {
-            win.claim = lease.claim();
-            win.version = version;
+            changedAt = now;
         }
     }
 
-    private void notePods(List<Pod> seen, String version) {
-        Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
-        pods.values().removeIf(r -> !names.contains(r.pod().name()) && !ResourceVersion.isNewer(r.pod().version(), version));
-        seen.forEach(this::notePod);
-        groupKnown = true;
+    /** The watch has shown something: it is alive. */
+    void eventReceived(long now) {
+        lastEventAt = now;
+        watchBehindSince = Elector.NEVER;
     }
 
-    private void notePod(Pod seen) {
-        Reading known = pods.get(seen.name());
-        if (known != null && !ResourceVersion.isNewer(seen.version(), known.pod().version())) {
-            return;
-        }
-        boolean becameReady = seen.ready() && (known == null || !known.pod().ready());
-        if (isSelf(seen.name())) {
-            unreadySince = known == null || known.pod().ready() ? now : unreadySince;
-        } else if (becameReady) {
-            othersBecameReady = true;
-        }
-        pods.put(seen.name(), new Reading(seen, ++sequence));
-    }
-
-    /** The watch cannot tell a deleted pod from one that lost its key: whoever needs to know asks by name. */
-    private void notePodLeft(String name, String version) {
-        Reading known = pods.get(name);
-        if (known != null && ResourceVersion.isNewer(known.pod().version(), version)) {
-            return;
-        }
-        boolean healable = role == Role.LEADING && known != null && known.pod().isAlive();
-        if (isSelf(name) || healable || pending.containsKey(name)) {
-            toRead.add(name);
-        }
-        pods.remove(name);
-    }
-
-    private void noteReply(Effect.Request request, Reply reply) {
-        String target = target(request);
-        pending.remove(target);
-        noteTrouble(target, request, reply);
-        switch (request) {
-            case Effect.GetLease get -> noteLeaseReply(get, reply);
-            case Effect.CreateLease create -> noteLeaseReply(create, reply);
-            case Effect.PutLease put -> noteLeaseReply(put, reply);
-            case Effect.ListPods list -> {
-                if (reply instanceof Reply.PodListReply all) {
-                    notePods(all.pods(), all.version());
-                    listedFor = listingFor;
-                }
-            }
-            case Effect.GetPod get -> noteRead(get, reply);
-            case Effect.PatchPod patch -> notePatched(patch, reply);
+    /** A reply has this version; the watch should show it soon. */
+    void replyReceived(String replyVersion, long now) {
+        if (ResourceVersion.isNewer(replyVersion, version)) {
+            watchBehindSince = Math.min(watchBehindSince, now);
         }
     }
 
-    /**
-     * Retries to one object back off from 50 ms to retry-period. A first conflict is no failure, only news; and what a read brings does not
-     * end the trouble of a write.
-     */
-    private void noteTrouble(String target, Effect.Request request, Reply reply) {
-        Trouble trouble = troubles.computeIfAbsent(target, t -> new Trouble());
-        boolean failed = reply instanceof Reply.Failed;
-        if (!failed && !(reply instanceof Reply.Conflict)) {
-            if (trouble.request == null || trouble.request == request.getClass() || now > trouble.notBefore + 2 * retryPeriod) {
-                troubles.remove(target);
-            }
-            return;
-        }
-        int doublings = Math.min(trouble.failures++, 10) - (failed ? 0 : 1);
-        long pause = doublings < 0 ? 0 : Math.min(retryPeriod, FIRST_RETRY << doublings);
-        pause += (long) (pause * 0.2 * random.nextDouble());
-        trouble.notBefore = now + Math.max(pause, reply instanceof Reply.Failed f ? f.pauseNanos() : 0);
-        trouble.answer = reply instanceof Reply.Failed f ? f.why() : "conflict";
-        trouble.request = request.getClass();
+    void setWriteUncertain(boolean uncertain) {
+        writeUncertain = uncertain;
     }
 
-    private void noteLeaseReply(Effect.Request request, Reply reply) {
-        switch (reply) {
-            case Reply.LeaseReply is -> {
-                leaseInDoubt = false;
-                if (ResourceVersion.isNewer(is.lease().version(), leaseVersion)) {
-                    unheardSince = Math.min(unheardSince, now);
-                }
-                noteLease(is.lease(), is.lease().version());
-                if (request instanceof Effect.PutLease put && !is.created()) {
-                    noteWritten(put, is.lease().version());
-                }
-            }
-            case Reply.NotFound missing -> {
-                leaseInDoubt = false;
-                if (lease != null || !leaseKnown) {
-                    leaseKnown = false;
-                    noteLease(null, leaseVersion);
-                }
-            }
-            case Reply.NotSent notSent -> { }
-            default -> leaseInDoubt = true;
-        }
-    }
-
-    /** A PUT on the version and uid that were read succeeded; a PUT that created the Lease (201) never comes here. */
-    private void noteWritten(Effect.PutLease put, String version) {
-        Claim claim = put.lease().claim();
-        if (claim == null) {
-            return;
-        }
-        if (claim.equals(attempt)) {
-            attempt = null;
-            win = new Win(claim, version, lastHolder, now, freeSince, offered);
-            become(Role.LEADING);
-        }
-        if (win != null && win.version.equals(version)) {
-            win.coveredBefore = put.sequence();
-            win.renewedAt = leaseAskedAt;
-            renewedAt = leaseAskedAt;
-        }
-    }
-
-    private void noteRead(Effect.GetPod get, Reply reply) {
-        boolean self = isSelf(get.name());
-        switch (reply) {
-            case Reply.PodReply is -> {
-                toRead.remove(get.name());
-                if (get.suspectUid() != null && (!is.pod().uid().equals(get.suspectUid()) || is.pod().finished())) {
-                    noteGone(get.suspectUid());
-                }
-                if (self && uid == null) {
-                    uid = is.pod().uid();
-                }
-                if (self && !uid.equals(is.pod().uid())) {
-                    end(0, "the own pod " + get.name() + " was replaced by another of the same name");
-                    return;
-                }
-                notePod(is.pod());
-            }
-            case Reply.NotFound missing -> {
-                toRead.remove(get.name());
-                pods.remove(get.name());
-                if (get.suspectUid() != null) {
-                    noteGone(get.suspectUid());
-                }
-                if (self) {
-                    end(uid == null ? 1 : 0, uid == null
-                            ? "--pod-name: pod " + get.name() + " does not exist in namespace " + config.namespace()
-                            : "the own pod " + get.name() + " was deleted");
-                }
-            }
-            default -> { }
-        }
-    }
-
-    private void noteGone(String suspectUid) {
-        goneUid = suspectUid;
+    /** A GET has proved that no pod of this uid runs any more: a Lease with its claim is free, for good, since uids are never reused. */
+    void holderIsGone(String uid, long now) {
+        goneUid = uid;
         goneAt = now;
     }
 
-    private void notePatched(Effect.PatchPod patch, Reply reply) {
-        String result = switch (reply) {
-            case Reply.PodReply is -> {
-                notePod(is.pod());
-                healed += patch.healing() ? 1 : 0;
-                yield "ok";
-            }
-            case Reply.NotSent notSent -> "unsent";
-            case Reply.NotFound missing -> "missing";
-            case Reply.Conflict conflict -> "conflict";
-            default -> "failed";
-        };
-        if (!Set.of("ok", "unsent").contains(result)) {
-            toRead.add(patch.name());
-        }
-        patches.merge(result, 1L, Long::sum);
+    /** The observed Lease; null while it is unknown or does not exist. */
+    Lease get() {
+        return lease;
     }
 
-    // --- The rules ---------------------------------------------------------------------------------------------------
-
-    private void decide() {
-        if (due(stopAt == NEVER ? NEVER : stopAt + EXIT_LIMIT)) {
-            stopLeading("time limit");
-            farewell = false; // nobody would answer the Event
-            end(0, "stopped at the time limit, the hand-over unfinished");
-            return;
-        }
-        distrustSilence();
-        readAgain();
-        switch (role) {
-            case FOLLOWING -> follow();
-            case TAKING -> take();
-            case LEADING -> lead();
-            case PARTING -> part();
-        }
+    boolean isKnown() {
+        return known;
     }
 
-    private boolean toldToGo() {
-        Pod own = own();
-        return stopAt != NEVER || own != null && !own.isAlive();
+    boolean isWriteUncertain() {
+        return writeUncertain;
     }
 
-    private void become(Role next) {
-        role = next;
-        listedFor = null;
-        if (next != Role.PARTING) {
-            partedAt = NEVER;
-        }
+    boolean isHeld() {
+        return lease != null && lease.isHeld();
     }
 
-    /** Two renewal intervals without an event: perhaps nobody renews, perhaps the watch is half-open. Ask once, then every retry-period. */
-    private void distrustSilence() {
-        if (role != Role.LEADING && due(leaseHeardAt + 2 * renewalInterval) && due(leaseAskedAt + retryPeriod)) {
-            askLease();
-        }
-        if (unheardSince != NEVER && due(unheardSince + 2 * renewalInterval)) {
-            unheardSince = NEVER;
-            effects.add(new Effect.RestartWatches());
-        }
+    /** Name of the holder; empty if there is none. */
+    String holder() {
+        return lease == null ? "" : lease.holder();
     }
 
-    private void readAgain() {
-        if (own() == null) {
-            toRead.add(config.pod());
-        }
-        for (String name : List.copyOf(toRead)) {
-            askPod(name, null);
-        }
+    /** Claim of the holder; null if the Lease is not held, or by a program without a claim. */
+    Claim claim() {
+        return isHeld() ? lease.claim() : null;
     }
 
-    /**
-     * Sees to it that the own pod has all three keys: a LIST by the leadership key then misses nobody who could ever write {@code true}.
-     * Writes only what is missing, so that a label which is on stays on; wrong values are left to the leader.
-     */
-    private boolean register() {
-        Pod own = own();
-        if (own == null || toRead.contains(own.name())) {
-            return false;
-        }
-        if (!own.hasAllKeys() && own.isAlive()) {
-            patch(own, own.leadership() == null ? "false" : null, own.participation() == null ? "true" : null,
-                    own.epoch() == null ? NO_EPOCH : null);
-        }
-        return own.hasAllKeys();
+    /** Whether the Lease names this very pod: not only its name, which a successor in a StatefulSet shares, but its uid. */
+    boolean isHeldBy(String pod, String uid) {
+        return claim() != null && claim().pod().equals(pod) && claim().uid().equals(uid);
     }
 
-    private void follow() {
-        if (toldToGo()) {
-            startParting("stopping");
-            return;
-        }
-        boolean registered = register();
-        if (!leaseKnown || leaseInDoubt) {
-            askLease();
-            return;
-        }
-        suspectHolder();
-        if (registered && mayTake()) {
-            become(Role.TAKING);
-        } else if (own() != null && own().isLabelled() && !isHeld() && due(leaseChangedAt + leaseDuration)) {
-            startParting("nobody leads");
-        }
+    boolean isGone(String uid) {
+        return uid.equals(goneUid);
     }
 
-    /** Whether the Lease is free and, by rank, it is this pod's turn; or it names this very pod: the container was restarted. */
-    private boolean mayTake() {
-        Pod own = own();
-        if (own == null || !own.hasAllKeys() || !own.isAlive() || !groupKnown || !due(standBackUntil)) {
-            return false;
-        }
-        return isHeldBySelf() || due(freeAt() + patience(own));
+    /** Name of the pod that holds the Lease, or held it last; empty if none was observed. */
+    String lastHolder() {
+        return isHeld() ? lease.holder() : previousHolder;
     }
 
-    /** When the Lease became, or becomes, free: nobody holds it, its holder is gone, or it is not renewed for its recorded duration. */
-    private long freeAt() {
+    /** The holder before the last change of holders; empty if none was observed. */
+    String previousHolder() {
+        return previousHolder;
+    }
+
+    /** When the holder was last observed to change, by the own wall clock. */
+    Instant holderSince() {
+        return holderSince;
+    }
+
+    long transitions() {
+        return transitions;
+    }
+
+    /** When the record was last observed to change. */
+    long changedAt() {
+        return changedAt;
+    }
+
+    /** When the Lease became, or becomes, free: it is not held, its holder is gone, or it was not renewed for its recorded duration. */
+    long freeAt() {
         if (!isHeld()) {
-            return leaseChangedAt;
+            return changedAt;
         }
-        if (lease.claim() != null && lease.claim().uid().equals(goneUid)) {
-            return goneAt;
-        }
-        return leaseChangedAt + recordedDuration();
+        return claim() != null && isGone(claim().uid()) ? goneAt : expiresAt();
     }
 
-    /** Mixed settings work because the holder's duration counts; null or over an hour is somebody's edit, and must not end the election. */
+    /** When the holder's recorded duration ends. */
+    long expiresAt() {
+        return changedAt + recordedDuration();
+    }
+
+    /** The holder's duration counts, so mixed settings work. Null, or more than an hour, is a manual edit: it must not end the election. */
     private long recordedDuration() {
         Integer seconds = lease == null ? null : lease.durationSeconds();
         return seconds == null || seconds > LONGEST_DURATION_SECONDS ? leaseDuration : TimeUnit.SECONDS.toNanos(seconds);
     }
 
-    /** How long this pod leaves a free Lease to those before it: Ready first, then the newest, and the last holder after everybody. */
-    private long patience(Pod own) {
-        List<Pod> others = others().filter(p -> p.isAlive()).toList();
-        String last = lastHolder();
-        boolean wasLast = own.name().equals(last);
-        long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
-        boolean another = !own.ready() && others.stream().anyMatch(Pod::ready);
-        return Math.min(before * RANK_STEP, retryPeriod) + (wasLast || another ? retryPeriod : 0);
+    /** When the watch has been silent for two renewals: perhaps nobody renews, perhaps the connection is half-open. */
+    long silentAt() {
+        return lastEventAt + 2 * renewalInterval;
     }
 
-    private String lastHolder() {
-        if (isHeld()) {
-            return lease.holder();
-        }
-        return !lastHolder.isEmpty() ? lastHolder
-                : pods.values().stream().map(Reading::pod).filter(Pod::isLabelled).map(Pod::name).findFirst().orElse("");
+    /** When the watch has missed what replies show for two renewals; NEVER if it has not. */
+    long watchIsStaleAt() {
+        return watchBehindSince == Elector.NEVER ? Elector.NEVER : watchBehindSince + 2 * renewalInterval;
     }
 
-    /**
-     * A holder whose pod was deleted, replaced or has finished need not be waited for. A watch may be ahead or behind, so it only raises
-     * the suspicion; a GET that is sent after the claim was seen decides, for good: a uid never comes back. The PUT on the version that
-     * made the claim does the rest.
-     */
-    private void suspectHolder() {
-        Claim holder = isHeld() ? lease.claim() : null;
-        if (holder == null || !groupKnown || holder.uid().equals(uid) || holder.uid().equals(goneUid)) {
+    void watchRestarted() {
+        watchBehindSince = Elector.NEVER;
+    }
+}
+
+/** A version of a pod, and its place in the order of observations and requests: when this process came to know it. */
+record Observation(Pod pod, long sequence) {}
+
+/** The newest observation of each pod that has the leadership key; never replaced by an older one. */
+final class KnownGroup {
+
+    private final String self;
+    private final LongSupplier sequence;
+    private final Map<String, Observation> pods = new TreeMap<>();
+    /** Names of pods whose observation is known to be stale: they are read again, and not written to before. */
+    private final Set<String> stale = new TreeSet<>();
+    private boolean known;
+    private String uid;
+    private long unreadySince;
+    private boolean anotherBecameReady = true;
+
+    /** {@code self} is the own pod's name; {@code sequence} gives each observation its place. */
+    KnownGroup(String self, LongSupplier sequence) {
+        this.self = self;
+        this.sequence = sequence;
+    }
+
+    /** Takes in a list of the whole group: pods that are missing and not newer than the list are gone. */
+    void observe(List<Pod> seen, String version, long now) {
+        Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
+        pods.values().removeIf(o -> !names.contains(o.pod().name()) && !ResourceVersion.isNewer(o.pod().version(), version));
+        seen.forEach(pod -> observe(pod, now));
+        known = true;
+    }
+
+    /** Takes in an observation unless a newer one of that name is known. */
+    void observe(Pod seen, long now) {
+        Observation last = pods.get(seen.name());
+        if (last != null && !ResourceVersion.isNewer(seen.version(), last.pod().version())) {
             return;
         }
-        Reading known = pods.get(holder.pod());
-        if (known == null || !known.pod().uid().equals(holder.uid()) || known.pod().finished()) {
-            askPod(holder.pod(), holder.uid());
+        if (isSelf(seen.name())) {
+            unreadySince = last == null || last.pod().ready() ? now : unreadySince;
+        } else if (seen.ready() && (last == null || !last.pod().ready())) {
+            anotherBecameReady = true;
         }
+        pods.put(seen.name(), new Observation(seen, sequence.getAsLong()));
     }
 
-    /** Read, win: the Lease's version first, then the group, then the PUT on that version. */
-    private void take() {
-        if (pending.containsKey(LEASE) || pending.containsKey(GROUP)) {
-            return;
-        }
-        if (leaseInDoubt || toldToGo() || !mayTake()) {
-            become(Role.FOLLOWING);
-        } else if (lease == null) {
-            ask(LEASE, new Effect.CreateLease(sequence + 1));
-        } else if (!lease.version().equals(listedFor)) {
-            if (ask(GROUP, new Effect.ListPods(sequence + 1))) {
-                listingFor = lease.version();
-            }
-        } else {
-            Instant time = nextTime();
-            Claim claim = new Claim(config.pod(), uid, time, time);
-            if (putLease(lease.heldBy(claim, config.leaseDuration().toSeconds()))) {
-                attempt = claim;
-                freeSince = Math.min(freeAt(), now);
-                offered = !isHeld();
-            }
-        }
-    }
-
-    /** What is written into the Lease as the time: never the same twice, even if the wall clock stands still or steps back. */
-    private Instant nextTime() {
-        Instant time = wall.truncatedTo(ChronoUnit.MICROS);
-        lastTime = time.isAfter(lastTime) ? time : lastTime.plus(1, ChronoUnit.MICROS);
-        return lastTime;
-    }
-
-    private void lead() {
-        if (!isWon()) {
-            stopLeading("the Lease " + (!isHeld() ? "was emptied or deleted"
-                    : isHeldBySelf() ? "was written by somebody else" : "was taken by " + lease.holder()));
-            bidFarewell();
-            become(Role.FOLLOWING);
-            return;
-        }
-        if (stopAt != NEVER || toldToGo() && !keepsLeaseUntilStopped()) {
-            startParting("stopping");
-            return;
-        }
-        if (shouldStepDown()) {
-            steppedDownAt = now;
-            othersBecameReady = false;
-            startParting(UNREADY);
-            return;
-        }
-        boolean covered = label();
-        if (leaseInDoubt) {
-            askLease();
-        } else if (!covered || due(win.renewedAt + retryPeriod)) {
-            putLease(lease.heldBy(win.claim.renewed(nextTime()), config.leaseDuration().toSeconds()));
-        }
-        due(win.renewedAt + renewDeadline);
-        giveBackWhatIsOfNoUse();
-    }
-
-    /** With after-exit, a pod that is told to go takes its label off at once, but nobody else leads before its application has exited. */
-    private boolean keepsLeaseUntilStopped() {
-        return config.handover() == Handover.AFTER_EXIT && own() != null && own().terminating() && !own().finished();
-    }
-
-    /**
-     * A leader that is not Ready serves nobody, so it makes room if somebody else is Ready: not more often than once per lease-duration,
-     * and not again for the same one, who may have a dead sidecar.
-     */
-    private boolean shouldStepDown() {
-        Pod own = own();
-        return !config.unreadyGrace().isZero() && config.handover() == Handover.EARLY && own != null && !own.ready() && othersBecameReady
-                && others().anyMatch(p -> p.isAlive() && p.ready())
-                && due(unreadySince + config.unreadyGrace().toNanos()) && due(steppedDownAt == NEVER ? 0 : steppedDownAt + leaseDuration);
-    }
-
-    /**
-     * Whether nobody else has written the Lease since it was won: its version is the one that this win's latest PUT made. A Lease that only
-     * looks the same may be an old state that somebody put back, with another's win in between.
-     */
-    private boolean isWon() {
-        return lease != null && lease.version().equals(win.version);
-    }
-
-    /**
-     * Write: fence everybody else, the one that is labelled last, then label the own pod; and the same again whenever an event shows that
-     * something is not as it should be. Nobody is promoted over an unfenced pod. Returns false if a write waits for a renewal.
-     */
-    private boolean label() {
-        boolean covered = true;
-        List<Reading> unfenced = otherReadings().filter(r -> !isFenced(r.pod())).toList();
-        boolean onlyLabelled = unfenced.stream().allMatch(r -> r.pod().isLabelled());
-        for (Reading reading : unfenced) {
-            if (onlyLabelled || !reading.pod().isLabelled()) {
-                covered &= write(reading, "false");
-            }
-        }
-        if (keepsLeaseUntilStopped()) {
-            if (mayBeLabelled()) {
-                fenceSelf();
-            }
-        } else if (register() && unfenced.isEmpty()) {
-            covered &= labelSelf();
-        }
-        return covered;
-    }
-
-    private boolean labelSelf() {
-        Reading own = pods.get(config.pod());
-        Pod pod = own.pod();
-        if (pod.isLabelled() && "true".equals(pod.participation()) && win.epoch.equals(pod.epoch())) {
-            win.unlabelledSince = NEVER;
-            announceWin();
-            return true;
-        }
-        win.unlabelledSince = pod.isLabelled() ? NEVER : Math.min(win.unlabelledSince, now);
-        return write(own, "true");
-    }
-
-    private boolean isFenced(Pod pod) {
-        return pod.finished() ? !pod.isLabelled()
-                : "false".equals(pod.leadership()) && "true".equals(pod.participation()) && win.epoch.equals(pod.epoch());
-    }
-
-    /**
-     * A leader's pod write, under the rule that keeps every pod but one from being labelled: it rests on a reading older than the latest
-     * successful write of the Lease. Returns false if the Lease has to be renewed first.
-     */
-    private boolean write(Reading reading, String leadership) {
-        if (toRead.contains(reading.pod().name()) || pending.containsKey(reading.pod().name())) {
-            return true;
-        }
-        if (reading.sequence() >= win.coveredBefore) {
+    /** A pod has left the watched group at this version. Returns false, and removes nothing, if a newer observation is known. */
+    boolean observeRemoved(String name, String version) {
+        Observation last = pods.get(name);
+        if (last != null && ResourceVersion.isNewer(last.pod().version(), version)) {
             return false;
         }
-        if (patch(reading.pod(), leadership, "true", win.epoch) && "true".equals(leadership)) {
-            trueSentOn = reading.pod().version();
-        }
+        pods.remove(name);
         return true;
     }
 
-    /** A leader that could not be labelled for a lease-duration only keeps others from trying. */
-    private void giveBackWhatIsOfNoUse() {
-        if (keepsLeaseUntilStopped() || win.unlabelledSince == NEVER || !due(win.unlabelledSince + leaseDuration)) {
-            return;
-        }
-        String obstacle = troubles.entrySet().stream().filter(t -> t.getValue().answer != null)
-                .map(t -> t.getKey() + ": " + t.getValue().answer).collect(Collectors.joining("; "));
-        log(true, "gave the lease back: not labelled within lease-duration, because of " + (obstacle.isEmpty() ? "no answer" : obstacle));
-        standBackUntil = now + leaseDuration;
-        startParting("giving back");
+    /** A GET did not find the pod. */
+    void observeMissing(String name) {
+        pods.remove(name);
     }
 
-    // --- Parting -----------------------------------------------------------------------------------------------------
-
-    private void startParting(String reason) {
-        partingReason = reason;
-        partingAt = now;
-        stopLeading(reason);
-        become(Role.PARTING);
+    /** The own pod's uid, by which it differs from another pod of its name. */
+    void setUid(String uid) {
+        this.uid = uid;
     }
 
-    /** Offers the Lease, sees the label move to the next leader or takes it off, and is done. */
-    private void part() {
-        if (partingReason.equals(UNREADY) && mayBeLabelled()) {
-            fenceSelf();
-        } else if (leaseInDoubt) {
-            askLease();
-        } else if (isHeldBySelf()) {
-            releaseLease();
-        } else if (!pending.containsKey(LEASE)) {
-            partedAt = Math.min(partedAt, now);
-            if (!mayBeLabelled()) {
-                finishParting();
-            } else if (!fenceIsDue()) {
-                fenceSelf();
-            }
-        }
+    /** The own pod's uid; null until it was read. */
+    String uid() {
+        return uid;
     }
 
-    /** A pod write that is under way would get between the successor's reading and its fence, so its answer is awaited, but not long. */
-    private void releaseLease() {
-        boolean writing = pending.values().stream().anyMatch(request -> request instanceof Effect.PatchPod);
-        if (!writing || due(partingAt + SETTLE_LIMIT)) {
-            putLease(lease.released(nextTime()));
-        }
+    boolean isSelf(String name) {
+        return name.equals(self);
     }
 
-    /** Whether the own pod is labelled, or a {@code true} of this process could still arrive: it rests on a version that is still there. */
-    private boolean mayBeLabelled() {
-        Pod own = own();
-        return own == null || own.isLabelled() || own.version().equals(trueSentOn);
+    /** Whether the whole group was listed. */
+    boolean isKnown() {
+        return known;
     }
 
-    /** Whether a successor is about to take the label: then it moves, instead of being dropped. */
-    private boolean fenceIsDue() {
-        if (!toldToGo() || stopAt != NEVER && due(stopAt + FENCE_LIMIT)) {
-            return false;
-        }
-        if (isHeld()) {
-            return lease.claim() != null && !due(leaseChangedAt + recordedDuration());
-        }
-        return others().anyMatch(Pod::isAlive) && !due(partedAt + SUCCESSOR_LIMIT);
+    /** The newest observation of the pod of that name; null if there is none. */
+    Observation get(String name) {
+        return pods.get(name);
     }
 
-    /** Takes the own label off and changes the annotation, so that the pod's version rises and a late {@code true} is refused as well. */
-    private void fenceSelf() {
-        Pod own = own();
-        if (own != null && !toRead.contains(own.name())) {
-            patch(own, "false", null, NO_EPOCH + "@" + own.version());
-        }
+    /** The own pod; null while it is unknown, or while the watch shows another pod under its name. */
+    Pod own() {
+        Observation own = pods.get(self);
+        return own == null || !own.pod().uid().equals(uid) ? null : own.pod();
     }
 
-    private void finishParting() {
-        bidFarewell();
-        if (stopAt != NEVER) {
-            end(0, "stopped");
-        } else if (own() != null && own().finished()) {
-            end(0, "the own pod " + config.pod() + " has finished");
-        } else if (!toldToGo()) {
-            become(Role.FOLLOWING);
-        }
+    Stream<Pod> all() {
+        return pods.values().stream().map(Observation::pod);
     }
 
-    private void end(int code, String why) {
-        stopLeading(why);
-        bidFarewell();
-        ended = true;
-        effects.add(new Effect.Exit(code, why));
+    Stream<Observation> others() {
+        return pods.values().stream().filter(o -> !isSelf(o.pod().name()));
     }
 
-    // --- Requests ----------------------------------------------------------------------------------------------------
-
-    private boolean askLease() {
-        return ask(LEASE, new Effect.GetLease(sequence + 1));
+    void markStale(String name) {
+        stale.add(name);
     }
 
-    private boolean putLease(Lease next) {
-        return ask(LEASE, new Effect.PutLease(sequence + 1, next, now + retryPeriod));
+    void markFresh(String name) {
+        stale.remove(name);
     }
 
-    private boolean askPod(String name, String suspectUid) {
-        return ask(name, new Effect.GetPod(sequence + 1, name, suspectUid));
+    boolean isStale(String name) {
+        return stale.contains(name);
     }
 
-    private boolean patch(Pod pod, String leadership, String participation, String epoch) {
-        boolean healing = win != null && win.announced && !keepsLeaseUntilStopped() && !NO_EPOCH.equals(pod.epoch());
-        return ask(pod.name(),
-                new Effect.PatchPod(sequence + 1, pod.name(), pod.version(), leadership, participation, epoch, healing, now + retryPeriod));
+    List<String> stale() {
+        return List.copyOf(stale);
     }
 
-    /** Sends a request unless one to the same object is under way or has failed just now; says whether it did. */
-    private boolean ask(String target, Effect.Request request) {
-        Trouble trouble = troubles.get(target);
-        if (pending.containsKey(target) || trouble != null && !due(trouble.notBefore)) {
-            return false;
-        }
-        sequence = request.sequence();
-        pending.put(target, request);
-        leaseAskedAt = target.equals(LEASE) ? now : leaseAskedAt;
-        effects.add(request);
-        return true;
+    /** Since when the own pod has not been Ready. Valid while it is not. */
+    long unreadySince() {
+        return unreadySince;
     }
 
-    private static String target(Effect.Request request) {
+    /** Whether another pod has become Ready since {@link #steppedDown}. */
+    boolean anotherBecameReady() {
+        return anotherBecameReady;
+    }
+
+    void steppedDown() {
+        anotherBecameReady = false;
+    }
+}
+
+/** The requests under way, at most one per object; when to try again after a failure; the order of observations and requests. */
+final class Requests {
+
+    /** What requests go to: the Lease, the group, or a pod by its name, which cannot contain a colon. */
+    static final String LEASE = "lease:";
+    static final String GROUP = "group:";
+    private static final long FIRST_RETRY = TimeUnit.MILLISECONDS.toNanos(50);
+
+    private final RandomGenerator random;
+    private final long retryPeriod;
+    private final Map<String, Effect.Request> pending = new HashMap<>();
+    private final Map<String, Backoff> backoffs = new HashMap<>();
+    private long sequence;
+    private long leaseSentAt;
+
+    /** Failures in a row of the requests to one object. */
+    private static final class Backoff {
+        int failures;
+        long until;
+        String answer;
+        Class<?> request;
+    }
+
+    Requests(RandomGenerator random, long retryPeriod) {
+        this.random = random;
+        this.retryPeriod = retryPeriod;
+    }
+
+    static String target(Effect.Request request) {
         return switch (request) {
             case Effect.GetLease get -> LEASE;
             case Effect.CreateLease create -> LEASE;
@@ -1560,111 +1190,857 @@ final class Elector {
         };
     }
 
-    /** Whether the time has come; if not, the elector wants to be woken then. */
-    private boolean due(long time) {
-        if (now >= time) {
+    /** The next place in the order of observations and requests. */
+    long nextSequence() {
+        return ++sequence;
+    }
+
+    void sent(Effect.Request request, long now) {
+        pending.put(target(request), request);
+        leaseSentAt = target(request).equals(LEASE) ? now : leaseSentAt;
+    }
+
+    boolean isPending(String target) {
+        return pending.containsKey(target);
+    }
+
+    boolean isPatchPending() {
+        return pending.values().stream().anyMatch(Effect.PatchPod.class::isInstance);
+    }
+
+    /** When the latest request for the Lease was sent. */
+    long leaseSentAt() {
+        return leaseSentAt;
+    }
+
+    /** When the object may be asked for again; 0 for at once. */
+    long notBefore(String target) {
+        Backoff backoff = backoffs.get(target);
+        return backoff == null ? 0 : backoff.until;
+    }
+
+    /** What the failing requests were answered, by object, for people; empty if none fails. */
+    String failures() {
+        return backoffs.entrySet().stream().map(b -> b.getKey() + ": " + b.getValue().answer).collect(Collectors.joining("; "));
+    }
+
+    /**
+     * Retries to one object back off from 50 ms to retry-period. The first conflict is retried at once, because it only means that the
+     * observation was stale. A successful read does not reset the back-off of a failing write.
+     */
+    void answered(Effect.Request request, Reply reply, long now) {
+        String target = target(request);
+        pending.remove(target);
+        if (reply instanceof Reply.Failed failed) {
+            backOff(target, request, failed.why(), failed.pauseNanos(), 0, now);
+        } else if (reply instanceof Reply.Conflict) {
+            backOff(target, request, "conflict", 0, 1, now);
+        } else {
+            backoffs.computeIfPresent(target, (same, backoff) ->
+                    backoff.request == request.getClass() || now > backoff.until + 2 * retryPeriod ? null : backoff);
+        }
+    }
+
+    private void backOff(String target, Effect.Request request, String answer, long atLeast, int free, long now) {
+        Backoff backoff = backoffs.computeIfAbsent(target, t -> new Backoff());
+        int doublings = Math.min(backoff.failures++, 10) - free;
+        long pause = doublings < 0 ? 0 : Math.min(retryPeriod, FIRST_RETRY << doublings);
+        pause += (long) (pause * 0.2 * random.nextDouble());
+        backoff.until = now + Math.max(pause, atLeast);
+        backoff.answer = answer;
+        backoff.request = request.getClass();
+    }
+}
+
+/** Counts and times for the metrics; no rule of the election reads them. */
+final class Counters {
+
+    private long renewedAt;
+    private long handover;
+    private long takeover;
+    private long healed;
+    private final Map<String, Long> patches = new TreeMap<>();
+
+    void renewed(long sentAt) {
+        renewedAt = sentAt;
+    }
+
+    /** {@code nanos} from the free Lease to the own label. */
+    void promoted(boolean wasReleased, long nanos) {
+        handover = wasReleased ? nanos : handover;
+        takeover = wasReleased ? takeover : nanos;
+    }
+
+    void patched(String result, boolean isHealing) {
+        patches.merge(result, 1L, Long::sum);
+        healed += isHealing ? 1 : 0;
+    }
+
+    Statistics snapshot(KnownLease lease) {
+        return new Statistics(lease.transitions(), lease.changedAt(), renewedAt, handover, takeover, Map.copyOf(patches), healed);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The elector: a pure state machine. Events go in, effects come out; it never touches a clock, a thread or the network.
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * One participant of the election: follows, acquires the Lease, leads, releases it.
+ *
+ * <p><b>Read, win, write.</b> Every pod write carries the resourceVersion of an observation. A write of {@code true}, and every fence of
+ * another pod, in addition rests on an observation that is <em>older than the leader's latest successful write of the Lease</em> ({@link
+ * #patchUnderLease}). Writes that only add missing keys or take the own label off need no more: they never write {@code true}. A
+ * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
+ * however late. No clock and no comparison of numbers is involved; clocks decide only how soon, never whether.
+ *
+ * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
+ * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
+ * plans a wake-up by {@link #reachedElseWakeAt}. At most one request per object is under way.
+ */
+final class Elector {
+
+    /** A time that is never reached. */
+    static final long NEVER = Long.MAX_VALUE;
+    private static final long RANK_DELAY = TimeUnit.MILLISECONDS.toNanos(50);
+    /** How long a release waits for the answer to a pod write. */
+    private static final long IN_FLIGHT_PATCH_TIMEOUT = TimeUnit.MILLISECONDS.toNanos(250);
+    /** How long a released Lease may stay without a new holder before the own label is taken off. */
+    private static final long SUCCESSOR_TIMEOUT = TimeUnit.SECONDS.toNanos(2);
+    /** How long after SIGTERM the fence of a new holder is awaited. */
+    private static final long FENCE_TIMEOUT = TimeUnit.MILLISECONDS.toNanos(3200);
+    /** How long after SIGTERM the process ends, whatever is left undone. */
+    private static final long EXIT_TIMEOUT = TimeUnit.SECONDS.toNanos(4);
+    /** Order in which pods acquire a free Lease: Ready first, then the newest, so that a rolling update needs one change of leader. */
+    private static final Comparator<Pod> RANKING =
+            Comparator.comparing(Pod::ready).reversed().thenComparing(Pod::created, Comparator.reverseOrder()).thenComparing(Pod::name);
+    /** Epoch annotation of a pod that no leader has written to. A pod that fences itself writes {@code 0@<version>}: another value. */
+    private static final String NO_EPOCH = "0";
+
+    private final Config config;
+    private final long leaseDuration;
+    private final long renewDeadline;
+    private final long retryPeriod;
+    private final Requests requests;
+    private final KnownLease lease;
+    private final KnownGroup group;
+    private final Counters counters = new Counters();
+
+    // The event in hand.
+    private long now;
+    private Instant wallClock;
+    private long wakeAt = NEVER;
+    private List<Effect> effects = List.of();
+
+    private Role role = new Role.Following(0);
+    /** When SIGTERM was received; NEVER before. */
+    private long stopAt = NEVER;
+    /** When this pod last stepped down because it was not Ready; NEVER if it never has. */
+    private long steppedDownAt = NEVER;
+    /** Version on which {@code true} was last written to the own pod: while the pod has it, the write may still arrive. */
+    private String promotedOnVersion;
+    /** The latest time that was written into the Lease. */
+    private Instant lastLeaseTime = Instant.EPOCH;
+    private Status published;
+
+    /**
+     * @param config settings, whose rules hold
+     * @param random jitter for retries
+     * @param now the monotonic clock, in nanoseconds from any origin that keeps it non-negative
+     */
+    Elector(Config config, RandomGenerator random, long now) {
+        this.config = config;
+        this.leaseDuration = config.leaseDuration().toNanos();
+        this.renewDeadline = config.renewDeadline().toNanos();
+        this.retryPeriod = config.retryPeriod().toNanos();
+        this.requests = new Requests(random, retryPeriod);
+        this.lease = new KnownLease(config, now);
+        this.group = new KnownGroup(config.pod(), requests::nextSequence);
+    }
+
+    /**
+     * Takes in one event and returns what to do about it, in this order.
+     *
+     * @param now the monotonic clock in nanoseconds; never less than before
+     * @param wallClock the wall clock, which is written into the Lease for people to read and decides nothing
+     */
+    List<Effect> on(Event event, long now, Instant wallClock) {
+        this.now = now;
+        this.wallClock = wallClock;
+        effects = new ArrayList<>();
+        if (role instanceof Role.Ended) {
+            return effects;
+        }
+        observe(event);
+        // The rules of a new role may act on the same event. Each pass collects the wake-ups afresh.
+        for (Role before = null; role != before && !(role instanceof Role.Ended);) {
+            before = role;
+            wakeAt = NEVER;
+            decide();
+        }
+        publish();
+        return effects;
+    }
+
+    /** When {@link Event.Tick} is wanted next, in the nanoseconds of {@link #on}; {@link Long#MAX_VALUE} for never. */
+    long wakeAt() {
+        return role instanceof Role.Ended ? NEVER : wakeAt;
+    }
+
+    /** What this elector is doing at the moment. */
+    Role role() {
+        return role;
+    }
+
+    // --- What an event shows -----------------------------------------------------------------------------------------
+
+    private void observe(Event event) {
+        switch (event) {
+            case Event.LeaseUpdated updated -> {
+                lease.eventReceived(now);
+                observeLease(updated.lease());
+            }
+            case Event.LeaseDeleted deleted -> {
+                lease.eventReceived(now);
+                lease.observe(null, deleted.version(), now, wallClock);
+            }
+            case Event.PodsListed listed -> group.observe(listed.pods(), listed.version(), now);
+            case Event.PodUpdated updated -> group.observe(updated.pod(), now);
+            case Event.PodRemoved removed -> onPodRemoved(removed.name(), removed.version());
+            case Event.Replied replied -> onReply(replied.request(), replied.reply());
+            case Event.Stop stop -> stopAt = Math.min(stopAt, now);
+            case Event.Tick tick -> { }
+        }
+    }
+
+    private void observeLease(Lease seen) {
+        lease.observe(seen, seen.version(), now, wallClock);
+        // The answer to a renewal of this win was lost; the claim proves that it was executed.
+        if (role instanceof Role.Leading leading && leading.claim.isRenewedBy(lease.claim())) {
+            leading.claim = lease.claim();
+            leading.version = lease.get().version();
+        }
+    }
+
+    /** The watch cannot tell a deleted pod from one that lost its key. Where it matters, GET the pod by name. */
+    private void onPodRemoved(String name, String version) {
+        Observation last = group.get(name);
+        if (group.observeRemoved(name, version)) {
+            boolean isHealable = role instanceof Role.Leading && last != null && last.pod().isAlive();
+            if (group.isSelf(name) || isHealable || requests.isPending(name)) {
+                group.markStale(name);
+            }
+        }
+    }
+
+    private void onReply(Effect.Request request, Reply reply) {
+        requests.answered(request, reply, now);
+        switch (request) {
+            case Effect.GetLease get -> onLeaseReply(reply);
+            case Effect.CreateLease create -> onLeaseReply(reply);
+            case Effect.PutLease put -> {
+                onLeaseReply(reply);
+                if (reply instanceof Reply.LeaseReply ok && !ok.created()) {
+                    onLeaseWritten(put, ok.lease().version());
+                }
+            }
+            case Effect.ListPods list -> {
+                if (reply instanceof Reply.PodListReply all) {
+                    group.observe(all.pods(), all.version(), now);
+                    if (role instanceof Role.Acquiring acquiring) {
+                        acquiring.listedFor = acquiring.listSentFor;
+                    }
+                }
+            }
+            case Effect.GetPod get -> onPodRead(get, reply);
+            case Effect.PatchPod patch -> onPodPatched(patch, reply);
+        }
+    }
+
+    private void onLeaseReply(Reply reply) {
+        switch (reply) {
+            case Reply.LeaseReply ok -> {
+                lease.setWriteUncertain(false);
+                lease.replyReceived(ok.lease().version(), now);
+                observeLease(ok.lease());
+            }
+            case Reply.NotFound notFound -> {
+                lease.setWriteUncertain(false);
+                lease.observeMissing(now, wallClock);
+            }
+            case Reply.NotSent notSent -> { }
+            default -> lease.setWriteUncertain(true);
+        }
+    }
+
+    /** A PUT on the version and uid that were observed succeeded. A PUT that created the Lease (201) is no such success. */
+    private void onLeaseWritten(Effect.PutLease put, String version) {
+        if (role instanceof Role.Acquiring acquiring && acquiring.isAttempt(put)) {
+            role = new Role.Leading(acquiring, version, lease.previousHolder(), now);
+        }
+        if (role instanceof Role.Leading leading && leading.version.equals(version)) {
+            leading.writableBefore = put.sequence();
+            leading.renewedAt = requests.leaseSentAt();
+            counters.renewed(leading.renewedAt);
+        }
+    }
+
+    private void onPodRead(Effect.GetPod get, Reply reply) {
+        switch (reply) {
+            case Reply.PodReply ok -> {
+                group.markFresh(get.name());
+                if (get.suspectUid() != null && (!ok.pod().uid().equals(get.suspectUid()) || ok.pod().finished())) {
+                    lease.holderIsGone(get.suspectUid(), now);
+                }
+                if (group.isSelf(get.name()) && group.uid() == null) {
+                    group.setUid(ok.pod().uid());
+                }
+                if (group.isSelf(get.name()) && !group.uid().equals(ok.pod().uid())) {
+                    exit(0, "the own pod " + get.name() + " was replaced by another of the same name");
+                } else {
+                    group.observe(ok.pod(), now);
+                }
+            }
+            case Reply.NotFound notFound -> {
+                group.markFresh(get.name());
+                group.observeMissing(get.name());
+                if (get.suspectUid() != null) {
+                    lease.holderIsGone(get.suspectUid(), now);
+                }
+                if (group.isSelf(get.name())) {
+                    exit(group.uid() == null ? 1 : 0, group.uid() == null
+                            ? "--pod-name: pod " + get.name() + " does not exist in namespace " + config.namespace()
+                            : "the own pod " + get.name() + " was deleted");
+                }
+            }
+            default -> { }
+        }
+    }
+
+    private void onPodPatched(Effect.PatchPod patch, Reply reply) {
+        String result = switch (reply) {
+            case Reply.PodReply ok -> "ok";
+            case Reply.NotSent notSent -> "unsent";
+            case Reply.NotFound notFound -> "missing";
+            case Reply.Conflict conflict -> "conflict";
+            default -> "failed";
+        };
+        counters.patched(result, result.equals("ok") && patch.healing());
+        if (reply instanceof Reply.PodReply ok) {
+            group.observe(ok.pod(), now);
+        } else if (!(reply instanceof Reply.NotSent)) {
+            group.markStale(patch.name());
+        }
+    }
+
+    // --- The rules ---------------------------------------------------------------------------------------------------
+
+    private void decide() {
+        if (stopAt != NEVER && reachedElseWakeAt(stopAt + EXIT_TIMEOUT)) {
+            stopLeading("time limit"); // without an Event, since nothing would wait for its answer
+            end(0, "stopped at the time limit, the hand-over unfinished");
+            return;
+        }
+        checkWatchLiveness();
+        rereadPods();
+        switch (role) {
+            case Role.Following following -> follow(following);
+            case Role.Acquiring acquiring -> acquire(acquiring);
+            case Role.Leading leading -> lead(leading);
+            case Role.Releasing releasing -> release(releasing);
+            case Role.Ended ended -> { }
+        }
+    }
+
+    private boolean isTerminating() {
+        Pod own = group.own();
+        return stopAt != NEVER || own != null && !own.isAlive();
+    }
+
+    /** Two renewal intervals without an event: perhaps nobody renews, perhaps the watch is half-open. One GET, then one per retry-period. */
+    private void checkWatchLiveness() {
+        if (!(role instanceof Role.Leading) && reachedElseWakeAt(lease.silentAt())
+                && reachedElseWakeAt(requests.leaseSentAt() + retryPeriod)) {
+            sendGetLease();
+        }
+        if (reachedElseWakeAt(lease.watchIsStaleAt())) {
+            lease.watchRestarted();
+            effects.add(new Effect.RestartWatches());
+        }
+    }
+
+    private void rereadPods() {
+        if (group.own() == null) {
+            group.markStale(config.pod());
+        }
+        for (String name : group.stale()) {
+            sendGetPod(name, null);
+        }
+    }
+
+    /**
+     * Sees to it that the own pod has all three keys, so that a LIST by the leadership key misses no pod that could ever be promoted.
+     * Writes only what is missing, so that a label which is on stays on; wrong values are left to the leader.
+     */
+    private void sendRegistration() {
+        Pod own = group.own();
+        if (own != null && !group.isStale(own.name()) && !own.hasAllKeys() && own.isAlive()) {
+            sendPatch(own, own.leadership() == null ? "false" : null, own.participation() == null ? "true" : null,
+                    own.epoch() == null ? NO_EPOCH : null);
+        }
+    }
+
+    private boolean isRegistered() {
+        Pod own = group.own();
+        return own != null && !group.isStale(own.name()) && own.hasAllKeys();
+    }
+
+    // --- Following and acquiring -------------------------------------------------------------------------------------
+
+    private void follow(Role.Following following) {
+        if (isTerminating()) {
+            startReleasing(Role.Reason.STOPPING, following.notBefore());
+            return;
+        }
+        sendRegistration();
+        if (!lease.isKnown() || lease.isWriteUncertain()) {
+            sendGetLease();
+            return;
+        }
+        verifyHolderExists();
+        Pod own = group.own();
+        if (isRegistered() && mayAcquire(following.notBefore())) {
+            role = new Role.Acquiring(following.notBefore());
+        } else if (own != null && own.isLabelled() && !lease.isHeld() && reachedElseWakeAt(lease.changedAt() + leaseDuration)) {
+            startReleasing(Role.Reason.NOBODY_LEADS, following.notBefore());
+        }
+    }
+
+    /** Whether the Lease is free and, by rank, it is this pod's turn; or it names this very pod: the container was restarted. */
+    private boolean mayAcquire(long notBefore) {
+        Pod own = group.own();
+        if (own == null || !own.hasAllKeys() || !own.isAlive() || !group.isKnown() || !reachedElseWakeAt(notBefore)) {
+            return false;
+        }
+        return isHeldBySelf() || reachedElseWakeAt(lease.freeAt() + acquireDelay(own));
+    }
+
+    /** How long this pod waits for higher-ranked pods before it acquires a free Lease: Ready, then the newest, the last holder at the end. */
+    private long acquireDelay(Pod own) {
+        List<Pod> others = others().filter(Pod::isAlive).toList();
+        String last = lastHolder();
+        boolean wasLast = own.name().equals(last);
+        long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
+        boolean another = !own.ready() && others.stream().anyMatch(Pod::ready);
+        return Math.min(before * RANK_DELAY, retryPeriod) + (wasLast || another ? retryPeriod : 0);
+    }
+
+    /** The pod that held the Lease last: where no holder was observed, the labelled one; empty if there is none. */
+    private String lastHolder() {
+        return !lease.lastHolder().isEmpty() ? lease.lastHolder()
+                : group.all().filter(Pod::isLabelled).map(Pod::name).findFirst().orElse("");
+    }
+
+    /**
+     * A holder whose pod was deleted, was replaced or has finished need not be waited for. A watch may be ahead or behind, so it is only a
+     * hint. A GET sent after the claim was observed is proof, and final, because uids are never reused. The PUT is conditional on the
+     * version that carried the claim.
+     */
+    private void verifyHolderExists() {
+        Claim holder = lease.claim();
+        if (holder == null || !group.isKnown() || holder.uid().equals(group.uid()) || lease.isGone(holder.uid())) {
+            return;
+        }
+        Observation last = group.get(holder.pod());
+        if (last == null || !last.pod().uid().equals(holder.uid()) || last.pod().finished()) {
+            sendGetPod(holder.pod(), holder.uid());
+        }
+    }
+
+    /** Read, win: the Lease's version first, then the group, then the PUT on that version. */
+    private void acquire(Role.Acquiring acquiring) {
+        if (requests.isPending(Requests.LEASE) || requests.isPending(Requests.GROUP)) {
+            return;
+        }
+        Lease free = lease.get();
+        if (lease.isWriteUncertain() || isTerminating() || !mayAcquire(acquiring.notBefore)) {
+            role = new Role.Following(acquiring.notBefore);
+        } else if (free == null) {
+            send(Requests.LEASE, Effect.CreateLease::new);
+        } else if (!free.version().equals(acquiring.listedFor)) {
+            if (send(Requests.GROUP, Effect.ListPods::new) != null) {
+                acquiring.listSentFor = free.version();
+            }
+        } else {
+            Instant time = nextLeaseTime();
+            Claim claim = new Claim(config.pod(), group.uid(), time, time);
+            Effect.PutLease attempt = sendPutLease(free.heldBy(claim, config.leaseDuration().toSeconds()));
+            if (attempt != null) {
+                acquiring.attempt = attempt;
+                acquiring.freeSince = Math.min(lease.freeAt(), now);
+                acquiring.wasReleased = !lease.isHeld();
+            }
+        }
+    }
+
+    /** What is written into the Lease as the time: never the same twice, even if the wall clock stands still or steps back. */
+    private Instant nextLeaseTime() {
+        Instant time = wallClock.truncatedTo(ChronoUnit.MICROS);
+        lastLeaseTime = time.isAfter(lastLeaseTime) ? time : lastLeaseTime.plus(1, ChronoUnit.MICROS);
+        return lastLeaseTime;
+    }
+
+    // --- Leading -----------------------------------------------------------------------------------------------------
+
+    private void lead(Role.Leading leading) {
+        if (!isWon(leading)) {
+            boolean owesEvent = stopLeading("the Lease " + (!lease.isHeld() ? "was emptied or deleted"
+                    : isHeldBySelf() ? "was written by somebody else" : "was taken by " + lease.holder()));
+            if (owesEvent) {
+                recordStoppedLeading();
+            }
+            role = new Role.Following(0);
+            return;
+        }
+        if (stopAt != NEVER || isTerminating() && !holdsLeaseUntilSigterm()) {
+            startReleasing(Role.Reason.STOPPING, 0);
+            return;
+        }
+        if (shouldStepDown()) {
+            steppedDownAt = now;
+            group.steppedDown();
+            startReleasing(Role.Reason.UNREADY, 0);
+            return;
+        }
+        boolean needsRenewal = reconcileLabels(leading);
+        if (lease.isWriteUncertain()) {
+            sendGetLease();
+        } else if (needsRenewal || reachedElseWakeAt(leading.renewedAt + retryPeriod)) {
+            sendPutLease(lease.get().heldBy(leading.claim.renewed(nextLeaseTime()), config.leaseDuration().toSeconds()));
+        }
+        reachedElseWakeAt(leading.renewedAt + renewDeadline); // to report it
+        releaseIfUnlabelled(leading);
+    }
+
+    /** With after-exit, a terminating pod takes its label off at once, but no other pod leads before its application has exited. */
+    private boolean holdsLeaseUntilSigterm() {
+        Pod own = group.own();
+        return config.handover() == Handover.AFTER_EXIT && own != null && own.terminating() && !own.finished();
+    }
+
+    /**
+     * A leader that is not Ready serves no requests, so it steps down if another participant is Ready: not more often than once per
+     * lease-duration, and only after another participant has become Ready since, because the previous one may have a dead sidecar.
+     */
+    private boolean shouldStepDown() {
+        Pod own = group.own();
+        return !config.unreadyGrace().isZero() && config.handover() == Handover.EARLY && own != null && !own.ready()
+                && group.anotherBecameReady() && others().anyMatch(p -> p.isAlive() && p.ready())
+                && reachedElseWakeAt(group.unreadySince() + config.unreadyGrace().toNanos())
+                && (steppedDownAt == NEVER || reachedElseWakeAt(steppedDownAt + leaseDuration));
+    }
+
+    /**
+     * Whether no other process has written the Lease since it was won: its version is the one that this win's latest PUT made. A Lease that
+     * only looks the same may be an older state that somebody restored, with another win in between.
+     */
+    private boolean isWon(Role.Leading leading) {
+        return lease.get() != null && lease.get().version().equals(leading.version);
+    }
+
+    /**
+     * Write: fence all other pods, the labelled one last, then promote the own pod; and the same again whenever an event shows that
+     * something is not as it should be. No pod is promoted over an unfenced one. Returns whether a write waits for a renewal.
+     */
+    private boolean reconcileLabels(Role.Leading leading) {
+        boolean needsRenewal = false;
+        List<Observation> unfenced = unfenced(leading);
+        boolean onlyLabelled = unfenced.stream().allMatch(o -> o.pod().isLabelled());
+        for (Observation other : unfenced) {
+            if (onlyLabelled || !other.pod().isLabelled()) {
+                needsRenewal |= !patchUnderLease(leading, other, "false");
+            }
+        }
+        if (holdsLeaseUntilSigterm()) {
+            if (mayCarryLabel()) {
+                sendSelfFence();
+            }
+            return needsRenewal;
+        }
+        sendRegistration();
+        if (isRegistered() && unfenced.isEmpty()) {
+            needsRenewal |= !promoteSelf(leading);
+        }
+        return needsRenewal;
+    }
+
+    private List<Observation> unfenced(Role.Leading leading) {
+        return group.others().filter(o -> isOurs(o.pod()) && !isFenced(o.pod(), leading.epoch)).toList();
+    }
+
+    private static boolean isFenced(Pod pod, String epoch) {
+        if (pod.finished()) {
+            return !pod.isLabelled();
+        }
+        return "false".equals(pod.leadership()) && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
+    }
+
+    /** Returns false if the promotion waits for a renewal. */
+    private boolean promoteSelf(Role.Leading leading) {
+        Observation own = group.get(config.pod());
+        Pod pod = own.pod();
+        if (pod.isLabelled() && "true".equals(pod.participation()) && leading.epoch.equals(pod.epoch())) {
+            leading.unlabelledSince = NEVER;
+            reportPromotion(leading);
             return true;
         }
-        wakeAt = Math.min(wakeAt, time);
-        return false;
+        leading.unlabelledSince = pod.isLabelled() ? NEVER : Math.min(leading.unlabelledSince, now);
+        return patchUnderLease(leading, own, "true");
+    }
+
+    /**
+     * A leader's pod write, under the rule that keeps every pod but one from being labelled: it rests on an observation older than the
+     * latest successful write of the Lease. Returns false if the Lease has to be renewed first.
+     */
+    private boolean patchUnderLease(Role.Leading leading, Observation observation, String leadership) {
+        Pod pod = observation.pod();
+        if (group.isStale(pod.name()) || requests.isPending(pod.name())) {
+            return true;
+        }
+        if (!isCovered(leading, observation)) {
+            return false;
+        }
+        if (sendPatch(pod, leadership, "true", leading.epoch) && "true".equals(leadership)) {
+            promotedOnVersion = pod.version();
+        }
+        return true;
+    }
+
+    private static boolean isCovered(Role.Leading leading, Observation observation) {
+        return observation.sequence() < leading.writableBefore;
+    }
+
+    /** A leader that could not be labelled for a lease-duration only blocks the others and must release the Lease. */
+    private void releaseIfUnlabelled(Role.Leading leading) {
+        if (holdsLeaseUntilSigterm() || leading.unlabelledSince == NEVER || !reachedElseWakeAt(leading.unlabelledSince + leaseDuration)) {
+            return;
+        }
+        String failures = requests.failures();
+        log(true, "gave the lease back: not labelled within lease-duration, because of " + (failures.isEmpty() ? "no answer" : failures));
+        startReleasing(Role.Reason.UNLABELLED, now + leaseDuration);
+    }
+
+    // --- Releasing ---------------------------------------------------------------------------------------------------
+
+    private void startReleasing(Role.Reason reason, long notBefore) {
+        role = new Role.Releasing(reason, now, notBefore, stopLeading(reason.toString()));
+    }
+
+    /** The order of the steps is the protocol: each waits for the one before. */
+    private void release(Role.Releasing releasing) {
+        // 1. An unready leader serves no requests: its label goes first.
+        if (releasing.reason == Role.Reason.UNREADY && mayCarryLabel()) {
+            sendSelfFence();
+            return;
+        }
+        // 2. Know whether the Lease is still held, then release it.
+        if (lease.isWriteUncertain()) {
+            sendGetLease();
+            return;
+        }
+        if (isHeldBySelf()) {
+            sendRelease(releasing);
+            return;
+        }
+        if (requests.isPending(Requests.LEASE)) {
+            return;
+        }
+        releasing.releasedAt = Math.min(releasing.releasedAt, now);
+        // 3. Wait until a successor fences this pod; take the label off if none will. 4. Done.
+        if (!mayCarryLabel()) {
+            finishReleasing(releasing);
+        } else if (!awaitsFence(releasing)) {
+            sendSelfFence();
+        }
+    }
+
+    /** A pod write under way would make the successor's fence fail with 409 and cost a round trip, so its answer is awaited, but not long. */
+    private void sendRelease(Role.Releasing releasing) {
+        if (!requests.isPatchPending() || reachedElseWakeAt(releasing.since + IN_FLIGHT_PATCH_TIMEOUT)) {
+            sendPutLease(lease.get().released(nextLeaseTime()));
+        }
+    }
+
+    /** Whether the own pod is labelled, or a {@code true} of this process could still arrive: the version it rests on is still there. */
+    private boolean mayCarryLabel() {
+        Pod own = group.own();
+        return own == null || own.isLabelled() || own.version().equals(promotedOnVersion);
+    }
+
+    /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */
+    private boolean awaitsFence(Role.Releasing releasing) {
+        if (!isTerminating() || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
+            return false;
+        }
+        if (lease.isHeld()) {
+            return lease.claim() != null && !reachedElseWakeAt(lease.expiresAt());
+        }
+        return others().anyMatch(Pod::isAlive) && !reachedElseWakeAt(releasing.releasedAt + SUCCESSOR_TIMEOUT);
+    }
+
+    /** Takes the own label off and changes the annotation, so that the pod's version rises and a late {@code true} is refused as well. */
+    private void sendSelfFence() {
+        Pod own = group.own();
+        if (own != null && !group.isStale(own.name())) {
+            sendPatch(own, "false", null, NO_EPOCH + "@" + own.version());
+        }
+    }
+
+    private void finishReleasing(Role.Releasing releasing) {
+        if (releasing.owesStoppedEvent) {
+            releasing.owesStoppedEvent = false;
+            recordStoppedLeading();
+        }
+        if (stopAt != NEVER) {
+            exit(0, "stopped");
+        } else if (group.own() != null && group.own().finished()) {
+            exit(0, "the own pod " + config.pod() + " has finished");
+        } else if (!isTerminating()) {
+            role = new Role.Following(releasing.notBefore);
+        }
+    }
+
+    private void exit(int code, String why) {
+        if (stopLeading(why)) {
+            recordStoppedLeading();
+        }
+        end(code, why);
+    }
+
+    private void end(int code, String why) {
+        role = new Role.Ended();
+        effects.add(new Effect.Exit(code, why));
+    }
+
+    // --- Requests ----------------------------------------------------------------------------------------------------
+
+    private void sendGetLease() {
+        send(Requests.LEASE, Effect.GetLease::new);
+    }
+
+    private Effect.PutLease sendPutLease(Lease next) {
+        return send(Requests.LEASE, sequence -> new Effect.PutLease(sequence, next, now + retryPeriod));
+    }
+
+    private void sendGetPod(String name, String suspectUid) {
+        send(name, sequence -> new Effect.GetPod(sequence, name, suspectUid));
+    }
+
+    /** Returns whether the patch was sent. A null value leaves its key alone. */
+    private boolean sendPatch(Pod pod, String leadership, String participation, String epoch) {
+        boolean healing = role instanceof Role.Leading leading && leading.promoted && !holdsLeaseUntilSigterm()
+                && !NO_EPOCH.equals(pod.epoch());
+        return send(pod.name(), sequence -> new Effect.PatchPod(sequence, pod.name(), pod.version(), leadership, participation, epoch,
+                healing, now + retryPeriod)) != null;
+    }
+
+    /** Sends a request, unless one to the same object is under way or has just failed: then it returns null. */
+    private <R extends Effect.Request> R send(String target, LongFunction<R> request) {
+        if (requests.isPending(target) || !reachedElseWakeAt(requests.notBefore(target))) {
+            return null;
+        }
+        R sent = request.apply(requests.nextSequence());
+        requests.sent(sent, now);
+        effects.add(sent);
+        return sent;
+    }
+
+    /** Whether the time has come. If not, plans to be woken then. */
+    private boolean reachedElseWakeAt(long time) {
+        if (now < time) {
+            wakeAt = Math.min(wakeAt, time);
+        }
+        return now >= time;
     }
 
     // --- What is known -----------------------------------------------------------------------------------------------
 
-    private boolean isSelf(String name) {
-        return name.equals(config.pod());
-    }
-
-    /** The own pod as last read; null while it is unknown, or while the watch shows another pod under its name. */
-    private Pod own() {
-        Reading own = pods.get(config.pod());
-        return own == null || !own.pod().uid().equals(uid) ? null : own.pod();
-    }
-
-    private boolean isHeld() {
-        return lease != null && lease.isHeld();
-    }
-
-    /** Whether the Lease names this pod: not only its name, which a successor in a StatefulSet shares, but its uid. */
     private boolean isHeldBySelf() {
-        return isHeld() && lease.claim() != null && isSelf(lease.claim().pod()) && lease.claim().uid().equals(uid);
+        return lease.isHeldBy(config.pod(), group.uid());
     }
 
+    /** The other participants, and whatever else carries a label of ours. */
     private Stream<Pod> others() {
-        return otherReadings().map(Reading::pod);
+        return group.others().map(Observation::pod).filter(this::isOurs);
     }
 
-    private Stream<Reading> otherReadings() {
-        return pods.values().stream().filter(r -> !isSelf(r.pod().name()) && isOurs(r.pod()));
-    }
-
-    /** Two elections may share a leadership label of somebody's choice; one that begins with the election's name is ours alone. */
+    /** Two elections may share a leadership label of the user's choice; one that begins with the election's name is ours alone. */
     private boolean isOurs(Pod pod) {
-        return pod.participation() != null || pod.epoch() != null || win != null && pod.name().equals(win.previous)
+        return pod.participation() != null || pod.epoch() != null
+                || role instanceof Role.Leading leading && pod.name().equals(leading.previous)
                 || config.leadershipLabel().startsWith(config.election() + "/") && pod.leadership() != null;
     }
 
     // --- Reporting ---------------------------------------------------------------------------------------------------
 
-    private void announceWin() {
-        if (!win.announced) {
-            win.announced = true;
-            handover = win.offered ? now - win.freeSince : handover;
-            takeover = win.offered ? takeover : now - win.freeSince;
-            log(false, "became leader epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - win.freeSince) + "ms previous="
-                    + (win.previous.isEmpty() ? "none" : win.previous));
-            effects.add(new Effect.RecordEvent(leaseUid(), config.pod() + " became leader"));
+    private void reportPromotion(Role.Leading leading) {
+        if (!leading.promoted) {
+            leading.promoted = true;
+            counters.promoted(leading.wasReleased, now - leading.freeSince);
+            log(false, "became leader epoch=" + leading.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - leading.freeSince)
+                    + "ms previous=" + (leading.previous.isEmpty() ? "none" : leading.previous));
+            record("became leader");
         }
     }
 
-    private void stopLeading(String reason) {
-        if (win != null) {
-            log(false, "stopped leading epoch=" + win.epoch + " after=" + TimeUnit.NANOSECONDS.toSeconds(now - win.wonAt) + "s reason=\""
-                    + reason + "\"");
-            farewell = win.announced;
-            win = null;
+    /** Logs the end of a lead, if there is one. Returns whether the Event of it is still owed. */
+    private boolean stopLeading(String reason) {
+        if (role instanceof Role.Leading leading) {
+            log(false, "stopped leading epoch=" + leading.epoch + " after=" + TimeUnit.NANOSECONDS.toSeconds(now - leading.wonAt)
+                    + "s reason=\"" + reason + "\"");
+            return leading.promoted;
         }
+        return role instanceof Role.Releasing releasing && releasing.owesStoppedEvent;
     }
 
-    /** Only once the label is off or elsewhere: the hand-over comes first. */
-    private void bidFarewell() {
-        if (farewell) {
-            farewell = false;
-            effects.add(new Effect.RecordEvent(leaseUid(), config.pod() + " stopped leading"));
-        }
+    /** Sent after the label is off or elsewhere, so that it cannot delay the hand-over. */
+    private void recordStoppedLeading() {
+        record("stopped leading");
     }
 
-    private String leaseUid() {
-        return lease == null ? null : lease.uid();
+    private void record(String what) {
+        effects.add(new Effect.RecordEvent(lease.get() == null ? null : lease.get().uid(), config.pod() + " " + what));
     }
 
     private void log(boolean warning, String line) {
         effects.add(new Effect.Log(warning, line));
     }
 
-    /** The state goes out before any request of the same turn: who is about to offer the Lease no longer says that it leads. */
+    /** The status goes out before any request of the same turn: a leader stops reporting itself as leader before it releases the Lease. */
     private void publish() {
-        Pod own = own();
-        boolean leading = role == Role.LEADING && win != null && win.announced && own != null && own.isLabelled()
-                && !keepsLeaseUntilStopped() && now < win.renewedAt + renewDeadline;
+        Pod own = group.own();
+        Role.Leading leading = role instanceof Role.Leading l ? l : null;
+        boolean leads = leading != null && leading.promoted && own != null && own.isLabelled() && !holdsLeaseUntilSigterm()
+                && now < leading.renewedAt + renewDeadline;
         boolean registered = published != null && published.registered() || own != null && own.hasAllKeys();
-        List<String> participants = pods.values().stream().map(Reading::pod).filter(this::isOurs).map(Pod::name).toList();
-        Status status = new Status(isHeld() ? lease.holder() : "", config.pod(), leading, leading ? win.renewedAt + renewDeadline : 0,
-                leading ? win.epoch : NO_EPOCH, holderSince, participants, registered,
-                new Statistics(transitions, leaseChangedAt, renewedAt, handover, takeover, Map.copyOf(patches), healed));
+        List<String> participants = group.all().filter(this::isOurs).map(Pod::name).toList();
+        Status status = new Status(lease.holder(), config.pod(), leads, leads ? leading.renewedAt + renewDeadline : 0,
+                leads ? leading.epoch : NO_EPOCH, lease.holderSince(), participants, registered, counters.snapshot(lease));
         if (!status.equals(published)) {
             published = status;
             effects.addFirst(new Effect.Publish(status));
         }
-        reportDeadline();
+        if (leading != null) {
+            reportDeadline(leading);
+        }
     }
 
-    private void reportDeadline() {
-        boolean overdue = win != null && now >= win.renewedAt + renewDeadline;
-        if (win != null && overdue != win.overdue) {
-            win.overdue = overdue;
+    private void reportDeadline(Role.Leading leading) {
+        boolean overdue = now >= leading.renewedAt + renewDeadline;
+        if (overdue != leading.overdue) {
+            leading.overdue = overdue;
             String what = overdue ? "not renewed within renew-deadline, not leading until it is" : "leading again";
-            log(overdue, what + " epoch=" + win.epoch);
+            log(overdue, what + " epoch=" + leading.epoch);
         }
     }
 }

@@ -75,7 +75,7 @@ final class FinalInvariants {
 
     /** I4. */
     private void oneLeads(List<SimulatedProcess> candidates) {
-        List<SimulatedProcess> leading = candidates.stream().filter(p -> p.role() == Elector.Role.LEADING).toList();
+        List<SimulatedProcess> leading = candidates.stream().filter(SimulatedProcess::isLeading).toList();
         Invariants.require(leading.size() == 1, "I4", () -> "of " + candidates + " these lead: " + leading);
         leader = leading.get(0);
         Lease lease = world.server.lease();
@@ -121,7 +121,7 @@ final class FinalInvariants {
         if (leader == null) {
             return;
         }
-        Invariants.require(leader.role() == Elector.Role.LEADING && renewsInTime(), "I4",
+        Invariants.require(leader.isLeading() && renewsInTime(), "I4",
                 () -> leader + " no longer leads, without a reason");
         requests.forEach((process, before) -> {
             Invariants.require(process.watchesAreLive() || process.isPolling(), "watch",

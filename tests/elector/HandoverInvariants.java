@@ -70,7 +70,7 @@ final class HandoverInvariants {
 
     /** A sidecar has written to a pod. */
     void written(SimulatedProcess process, String pod) {
-        if (process.pod().name().equals(pod) && process.role() != Elector.Role.LEADING) {
+        if (process.pod().name().equals(pod) && !process.isLeading()) {
             othersWroteAt = world.now();
         }
     }

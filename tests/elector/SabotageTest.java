@@ -66,9 +66,9 @@ class SabotageTest {
         return List.of(
                 sabotage("a leader does not fence the others", "I1", "CRASH", method("isFenced", "return true;")),
                 sabotage("a leader is promoted over a pod whose fence failed", "I1", "PATCH_REFUSED LEASE_EMPTIED",
-                        method("isFenced", "return original() || troubles.containsKey(pod.name());")),
+                        method("unfenced", "return original().stream().filter(o -> requests.notBefore(o.pod().name()) == 0).toList();")),
                 sabotage("a leader is promoted while fences are under way", "I1", "LEASE_EMPTIED",
-                        method("isFenced", "return original() || pending.containsKey(pod.name());")),
+                        method("unfenced", "return original().stream().filter(o -> !requests.isPending(o.pod().name())).toList();")),
                 sabotage("patches carry no resourceVersion", "I1", "LATE LEASE_EMPTIED", () -> new Tampering() {
                     @Override
                     public Effect done(Effect effect) {
@@ -81,9 +81,9 @@ class SabotageTest {
     private static List<Sabotage> readingAndListing() {
         return List.of(
                 sabotage("a new leader writes on readings that are younger than its win", "I1", "WATCH_LAG LEASE_EMPTIED SLOW",
-                        method("write", "return original(win.announced ? reading : new Reading(reading.pod(), 0), leadership);")),
+                        method("isCovered", "return original() || !leading.promoted;")),
                 sabotage("a leader heals without renewing first", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
-                        method("write", "return original(win.announced ? new Reading(reading.pod(), 0) : reading, leadership);")),
+                        method("isCovered", "return original() || leading.promoted;")),
                 sabotage("the group is listed before the version of the Lease is known", "I1",
                         "LEASE_DELETED WATCH_LAG SLOW POD_FORCED POD_DELETED", ListedOnce::new),
                 sabotage("the group is listed by the participation label", "I1", "KEY_STRIPPED LATE LEASE_EMPTIED", () -> new Tampering() {
@@ -170,23 +170,23 @@ class SabotageTest {
     private static List<Sabotage> winning() {
         return List.of(
                 sabotage("a renewal takes an empty holder for its own", "I1", "LEASE_EMPTIED WATCH_LAG LATE",
-                        method("isWon", "return original() || lease != null && !isHeld();")),
+                        method("isWon", "return original() || lease.get() != null && !lease.isHeld();")),
                 sabotage("a renewal takes a foreign acquireTime for its own", "I5", "POD_REPLACED WATCH_LAG FREEZE",
-                        method("isWon", "return isHeld() && lease.holder().equals(config.pod());")),
+                        method("isWon", "return lease.isHeld() && lease.holder().equals(config.pod());")),
                 sabotage("an old state of the Lease that somebody put back passes for the own win", "I1",
                         "LEASE_RESTORED LEASE_EMPTIED WATCH_LAG LATE",
-                        method("isWon", "return isHeldBySelf() && lease.claim().acquireTime().equals(win.claim.acquireTime());")),
+                        method("isWon", "return isHeldBySelf() && lease.claim().acquireTime().equals(leading.claim.acquireTime());")),
                 sabotage("a Lease of the own name is resumed whatever the uid", "I5", "POD_REPLACED WATCH_LAG FREEZE",
-                        method("isHeldBySelf", "return isHeld() && lease.claim() != null && isSelf(lease.holder());")));
+                        method("isHeldBySelf", "return lease.claim() != null && lease.holder().equals(config.pod());")));
     }
 
     private static List<Sabotage> timing() {
         return List.of(
                 sabotage("expiry is read off the holder's wall clock", "I5", "WALL_CLOCKS",
-                        method("freeAt", "return !isHeld() || lease.renewTime() == null ? original()"
-                                + " : now + Duration.between(wall, lease.renewTime()).toNanos() + recordedDuration();")),
+                        method("mayAcquire", "return original() || isRegistered() && lease.isHeld() && lease.get().renewTime() != null"
+                                + " && wallClock.isAfter(lease.get().renewTime().plusNanos(leaseDuration));")),
                 sabotage("expiry goes by the own duration instead of the recorded one", "I5", "MIXED_TIMINGS CRASH",
-                        method("recordedDuration", "return leaseDuration;")),
+                        method("KnownLease.recordedDuration", "return leaseDuration;")),
                 sabotage("a holder is taken for gone because a watch says so", "I5", "KEY_STRIPPED WATCH_LAG", () -> new Tampering() {
                     @Override
                     public Reply answered(Effect.Request request) {
@@ -198,11 +198,12 @@ class SabotageTest {
     private static List<Sabotage> leavingAndRegistering() {
         return List.of(
                 sabotage("true is written on a pod that has failed", "I1", "POD_FINISHED KEY_FORGED LATE SLOW LEASE_EMPTIED",
-                        method("toldToGo", "return original() && (stopAt != NEVER || !own().finished());")),
+                        method("isTerminating", "return original() && (stopAt != NEVER || !group.own().finished());")),
                 sabotage("true is written on a pod that has lost a key", "I1", "KEY_STRIPPED LATE LEASE_EMPTIED",
-                        method("register", "return win != null && own() != null || original();")),
+                        method("sendRegistration", "if (!(role instanceof Role.Leading)) { original(); }"),
+                        method("isRegistered", "return role instanceof Role.Leading && group.own() != null || original();")),
                 sabotage("a leader that leaves does not raise the version of its pod", "I2", "LATE LEASE_EMPTIED WIND_DOWN",
-                        method("mayBeLabelled", "return original() && (own() == null || own().isLabelled());")));
+                        method("mayCarryLabel", "return original() && (group.own() == null || group.own().isLabelled());")));
     }
 
     /** Beyond safety: the label moves, it is not dropped, and the lead stays where it is. */
@@ -211,13 +212,14 @@ class SabotageTest {
                 sabotage("the labelled pod is not the last to be fenced", "I3", "POD_DELETED",
                         PatchedProgram.snippet("onlyLabelled ||", "true ||")),
                 sabotage("a leader that leaves takes its label off instead of offering the Lease", "I3", "POD_DELETED",
-                        method("fenceIsDue", "return original() && isHeld();")),
+                        method("awaitsFence", "return original() && lease.isHeld();")),
                 sabotage("a follower takes its own label off", "I3", "LEASE_DELETED",
-                        method("follow", "original(); if (own() != null && own().isLabelled()) { fenceSelf(); }")),
+                        method("follow", "original(); if (group.own() != null && group.own().isLabelled()) { sendSelfFence(); }")),
                 sabotage("a restarted container does not take its Lease back", "I5", "CRASH",
-                        method("mayTake", "return original() && (!isHeldBySelf() || due(freeAt() + patience(own())));")),
+                        method("mayAcquire", "return original() && (!isHeldBySelf()"
+                                + " || reachedElseWakeAt(lease.freeAt() + acquireDelay(group.own())));")),
                 sabotage("after-exit hands over before the application has exited", "after-exit", "POD_DELETED",
-                        method("keepsLeaseUntilStopped", "return false;")),
+                        method("holdsLeaseUntilSigterm", "return false;")),
                 sabotage("a half-open watch is never begun anew", "watch", "WATCH_SILENT", () -> new Tampering() {
                     @Override
                     public Effect done(Effect effect) {

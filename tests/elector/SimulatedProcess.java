@@ -85,8 +85,8 @@ final class SimulatedProcess {
         return config;
     }
 
-    Elector.Role role() {
-        return elector.role();
+    boolean isLeading() {
+        return elector.role() instanceof Role.Leading;
     }
 
     boolean isAlive() {
@@ -223,10 +223,11 @@ final class SimulatedProcess {
         if (world.isLogging() && !(event instanceof Event.Tick)) {
             world.log(name, "< " + Simulation.show(event));
         }
-        Elector.Role before = elector.role();
+        String before = elector.role().getClass().getSimpleName();
         List<Effect> effects = elector.on(tampering.learned(event), clock(), wall());
-        if (world.isLogging() && before != elector.role()) {
-            world.log(name, before + " -> " + elector.role());
+        String after = elector.role().getClass().getSimpleName();
+        if (!after.equals(before) && !(elector.role() instanceof Role.Ended)) {
+            world.log(name, before + " -> " + after);
         }
         guardAgainstLoops(event);
         for (Effect effect : effects) {
@@ -266,8 +267,12 @@ final class SimulatedProcess {
                 world.log(name, log.line());
                 world.invariants.logged(this, log.line());
             }
-            case Effect.Publish publish -> { }
-            case Effect.RecordEvent event -> { }
+            case Effect.Publish publish -> {
+                if (world.isLogging()) {
+                    world.log(name, "publishes " + Simulation.show(publish.status()));
+                }
+            }
+            case Effect.RecordEvent event -> world.log(name, "records \"" + event.message() + "\" on " + event.leaseUid());
         }
     }
 
@@ -325,7 +330,7 @@ final class SimulatedProcess {
         long period = clock() / config.retryPeriod().toNanos();
         requestsInPeriod = period == lastPeriod ? requestsInPeriod + 1 : 1;
         lastPeriod = period;
-        int most = STORM + (elector.role() == Elector.Role.LEADING ? REQUESTS_PER_MEMBER * world.mix.replicas : 0);
+        int most = STORM + (isLeading() ? REQUESTS_PER_MEMBER * world.mix.replicas : 0);
         Invariants.require(requestsInPeriod <= most, "no storms",
                 () -> name + " sends more than " + most + " requests in a retry-period");
     }

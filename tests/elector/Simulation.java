@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 
@@ -254,6 +255,15 @@ final class Simulation {
             case Effect.PatchPod patch -> "PATCH " + patch.name() + " v" + patch.version() + " " + patch.leadership() + "/"
                     + patch.participation() + "/" + patch.epoch();
         };
+    }
+
+    static String show(Status status) {
+        Statistics counts = status.statistics();
+        return (status.leading() ? "leading until " + status.leadsUntil() : "not leading") + " epoch=" + status.epoch() + " leader="
+                + status.leader() + " since=" + status.since() + " participants=" + status.participants() + " registered="
+                + status.registered() + " transitions=" + counts.transitions() + " changed=" + counts.leaseChangedAt() + " renewed="
+                + counts.renewedAt() + " handover=" + counts.handover() + " takeover=" + counts.takeover() + " patches="
+                + new TreeMap<>(counts.patches()) + " healed=" + counts.healed();
     }
 
     static String show(Reply reply) {
