@@ -11,7 +11,6 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -45,8 +44,7 @@ class CheckTest {
     }
 
     private static Config config(String namespace, String pod, String leaseName) {
-        return new Config("web", pod, namespace, "web/is-leader", "web/participant", leaseName, Duration.ofSeconds(15),
-                Duration.ofSeconds(10), Duration.ofSeconds(2), Handover.EARLY, Duration.ofSeconds(15));
+        return TestConfig.config().pod(pod).namespace(namespace).leaseName(leaseName).build();
     }
 
     /** What a check printed, and its exit code. */

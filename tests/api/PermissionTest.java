@@ -2,7 +2,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -26,9 +25,7 @@ class PermissionTest {
     /** The in-memory server does not say who one is, so that the namespace's default service account is assumed. */
     private String manifests() {
         String namespace = group.group().namespace();
-        Config config = new Config("web", "web-0", namespace, "web/is-leader", "web/participant", "web", Duration.ofSeconds(15),
-                Duration.ofSeconds(10), Duration.ofSeconds(2), Handover.EARLY, Duration.ofSeconds(15));
-        return PermissionCheck.role(config, "system:serviceaccount:" + namespace + ":default");
+        return PermissionCheck.role(TestConfig.config().namespace(namespace).build(), "system:serviceaccount:" + namespace + ":default");
     }
 
     @ConcurrentTest

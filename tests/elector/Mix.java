@@ -76,8 +76,8 @@ final class Mix {
             case 1 -> Duration.ofMillis(own[2]);
             default -> lease;
         };
-        return new Config(ELECTION, pod, NAMESPACE, leadershipLabel, ELECTION + "/participant", ELECTION, lease,
-                Duration.ofMillis(own[1]), Duration.ofMillis(own[2]), handover, grace);
+        return TestConfig.config().election(ELECTION).pod(pod).namespace(NAMESPACE).leadershipLabel(leadershipLabel).handover(handover)
+                .timing(lease, Duration.ofMillis(own[1]), Duration.ofMillis(own[2])).unreadyGrace(grace).build();
     }
 
     /** The longest lease-duration of any member, in nanoseconds. */

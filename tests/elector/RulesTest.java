@@ -15,8 +15,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** The rules that settings obey: client-go's for the timing, Go's for durations, Kubernetes' for names and keys, with their own cases. */
 class RulesTest {
 
-    private static final Duration ANY_GRACE = Duration.ofSeconds(15);
-
     // --- Timing ------------------------------------------------------------------------------------------------------
 
     /** Those of client-go's NewLeaderElector and of component-base's TestValidateLeaderElectionConfiguration, and the edges beside them. */
@@ -57,8 +55,7 @@ class RulesTest {
     }
 
     private static Config timing(String lease, String renew, String retry) {
-        return new Config("web", "web-0", "default", "web/is-leader", "web/participant", "web", duration(lease), duration(renew),
-                duration(retry), Handover.EARLY, ANY_GRACE);
+        return TestConfig.config().timing(duration(lease), duration(renew), duration(retry)).build();
     }
 
     private static Duration duration(String text) {
@@ -196,13 +193,11 @@ class RulesTest {
     }
 
     private static Config named(String election, String pod, String namespace) {
-        return new Config(election, pod, namespace, "web/is-leader", "web/participant", "web", duration("15s"), duration("10s"),
-                duration("2s"), Handover.EARLY, ANY_GRACE);
+        return TestConfig.config().election(election).pod(pod).namespace(namespace).build();
     }
 
     private static Config labelled(String leadership, String participation) {
-        return new Config("web", "web-0", "default", leadership, participation, "web", duration("15s"), duration("10s"), duration("2s"),
-                Handover.EARLY, ANY_GRACE);
+        return TestConfig.config().leadershipLabel(leadership).participationLabel(participation).build();
     }
 
     private static Arguments pair(String good, String bad) {

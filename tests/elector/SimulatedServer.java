@@ -17,7 +17,7 @@ final class SimulatedServer {
     private final Simulation world;
     private final Store store;
     private final StoreCodec codec;
-    private final Store.Selection group;
+    private final StoreClient client;
     private final Map<String, Pod> pods = new TreeMap<>();
     private final Map<String, Long> refusedUntil = new TreeMap<>();
     private final List<SimulatedWatch> watches = new ArrayList<>();
@@ -46,10 +46,10 @@ final class SimulatedServer {
 
     SimulatedServer(Simulation world, long seed) {
         this.world = world;
-        String key = world.mix.leadershipLabel;
-        codec = new StoreCodec(world.mix.config("any"));
+        Config config = world.mix.config("any");
+        codec = new StoreCodec(config);
         store = new Store(() -> Simulation.EPOCH.plusNanos(world.now()), Store.seededUids(seed), 1);
-        group = Store.Selection.all(Resource.PODS, Mix.NAMESPACE).labelled(labels -> labels.containsKey(key));
+        client = new StoreClient(store, config, tree -> pods.get(Json.text(tree, "metadata", "name")));
         store.onRevision(this::revised);
     }
 
@@ -79,62 +79,11 @@ final class SimulatedServer {
     Reply execute(SimulatedProcess from, Effect.Request request) {
         world.coverage.step();
         sender = new Sender(from, request, null);
-        Reply reply = switch (request) {
-            case Effect.GetLease get -> leaseReply(store.get(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION));
-            case Effect.CreateLease create -> created(leaseReply(store.create(Resource.LEASES, Mix.NAMESPACE, codec.unheldBody())));
-            case Effect.PutLease put -> leaseReply(store.replace(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, codec.putBody(put.lease())));
-            case Effect.ListPods list -> listed();
-            case Effect.GetPod get -> podReply(store.get(Resource.PODS, Mix.NAMESPACE, get.name()));
-            case Effect.PatchPod patch -> patch(patch);
-        };
+        Reply reply = request instanceof Effect.PatchPod patch && refusedUntil.getOrDefault(patch.name(), 0L) > world.now()
+                ? new Reply.Failed("403 patches to " + patch.name() + " are refused", 0) : client.execute(request);
         sender = Sender.FOREIGN;
         world.invariants.answered(from, request, reply);
         return reply;
-    }
-
-    private Reply patch(Effect.PatchPod patch) {
-        if (refusedUntil.getOrDefault(patch.name(), 0L) > world.now()) {
-            return new Reply.Failed("403 patches to " + patch.name() + " are refused", 0);
-        }
-        return podReply(store.patch(Resource.PODS, Mix.NAMESPACE, patch.name(), codec.patchBody(patch)));
-    }
-
-    private Reply leaseReply(Store.Result result) {
-        return switch (result) {
-            case Store.Ok ok -> new Reply.LeaseReply(codec.lease(ok.object()), false);
-            case Store.Created created -> new Reply.LeaseReply(codec.lease(created.object()), true);
-            case Store.Failed failed -> refusal(failed);
-        };
-    }
-
-    /** A POST is never answered by 404 where the namespace exists. */
-    private static Reply created(Reply reply) {
-        return reply instanceof Reply.NotFound ? new Reply.Failed("404", 0) : reply;
-    }
-
-    private Reply podReply(Store.Result result) {
-        return switch (result) {
-            case Store.Ok ok -> new Reply.PodReply(codec.pod(ok.object()));
-            case Store.Created created -> throw new IllegalStateException("nobody creates a pod by GET or PATCH");
-            case Store.Failed failed -> refusal(failed);
-        };
-    }
-
-    private static Reply refusal(Store.Failed failed) {
-        return switch (failed.status()) {
-            case 404 -> new Reply.NotFound();
-            case 409 -> new Reply.Conflict();
-            default -> new Reply.Failed(failed.status() + " " + failed.message(), 0);
-        };
-    }
-
-    private Reply.PodListReply listed() {
-        Store.Listing listing = store.list(group);
-        List<Pod> found = new ArrayList<>(listing.items().size());
-        for (Map<String, Object> item : listing.items()) {
-            found.add(pods.get(Json.text(item, "metadata", "name")));
-        }
-        return new Reply.PodListReply(found, Long.toString(listing.resourceVersion()));
     }
 
     // --- Watches -----------------------------------------------------------------------------------------------------
@@ -148,7 +97,7 @@ final class SimulatedServer {
     /** What a watch of the group begins with. */
     Event groupNow() {
         world.coverage.step();
-        Reply.PodListReply all = listed();
+        Reply.PodListReply all = client.list();
         return new Event.PodsListed(all.pods(), all.version());
     }
 
@@ -175,7 +124,7 @@ final class SimulatedServer {
             pods.compute(revision.name(), (name, before) -> after);
             world.invariants.podRevised(sender, revision, podBefore, after);
         }
-        Event event = revision.seenBy(ofLease ? LEASE : group).map(seen -> event(seen, revision, ofLease)).orElse(null);
+        Event event = revision.seenBy(ofLease ? LEASE : client.group()).map(seen -> event(seen, revision, ofLease)).orElse(null);
         if (event != null) {
             for (SimulatedWatch watch : List.copyOf(watches)) {
                 watch.push(event, ofLease);

@@ -102,8 +102,8 @@ final class HostileGroup implements GroupsOfTest.Checked {
     void startSidecar(String pod) {
         FaultProxy proxy = new FaultProxy(upstream, pod, group.keys(), log);
         proxy.faults(this::faultFor);
-        Config config = new Config(ELECTION, pod, group.namespace(), group.keys().leadership(), group.keys().participation(), ELECTION,
-                leaseDuration, renewDeadline, retryPeriod, Handover.EARLY, leaseDuration);
+        Config config = TestConfig.config().election(ELECTION).pod(pod).namespace(group.namespace())
+                .timing(leaseDuration, renewDeadline, retryPeriod).build();
         members.put(pod, new Member(proxy, InProcessSidecar.start(config, proxy.apiClient())));
     }
 

@@ -11,12 +11,10 @@ import io.kubernetes.client.openapi.models.V1PodSpec;
 import io.kubernetes.client.util.PatchUtils;
 import java.time.Duration;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.stream.Collectors;
 
 /**
  * A {@link Group} whose sidecars run in this JVM, where the {@link Trace} sees each of their requests, and whose pods are on a node: the
@@ -29,7 +27,7 @@ final class LocalGroup implements GroupsOfTest.Checked {
 
     private final TestServer server;
     private final String election;
-    private final Map<String, String> flags;
+    private final List<String> flags;
     private final Group group;
     private final CoreV1Api core;
     private final Trace trace;
@@ -40,14 +38,10 @@ final class LocalGroup implements GroupsOfTest.Checked {
     LocalGroup(TestServer server, String namespace, String election, List<String> flags) {
         this.server = server;
         this.election = election;
-        this.flags = parse(flags);
+        this.flags = flags;
         this.group = new Group(server, namespace, election, flags);
         this.core = new CoreV1Api(server.client());
         this.trace = new Trace(group.keys().leadership());
-    }
-
-    private static Map<String, String> parse(List<String> flags) {
-        return flags.stream().map(flag -> flag.split("=", 2)).collect(Collectors.toMap(flag -> flag[0], flag -> flag[1]));
     }
 
     Group group() {
@@ -71,25 +65,12 @@ final class LocalGroup implements GroupsOfTest.Checked {
 
     /** Starts a sidecar for a pod: what a container's (re)start is. These flags come before those of the group. */
     LocalSidecar start(String pod, String... ownFlags) {
-        Map<String, String> merged = new HashMap<>(flags);
-        merged.putAll(parse(List.of(ownFlags)));
-        LocalSidecar sidecar = new LocalSidecar(server, config(pod, merged), trace);
+        Config config = TestConfig.config().election(election).pod(pod).namespace(group.namespace()).flags(flags).flags(List.of(ownFlags))
+                .build();
+        LocalSidecar sidecar = new LocalSidecar(server, config, trace);
         sidecars.put(pod, sidecar);
         all.add(sidecar);
         return sidecar;
-    }
-
-    private Config config(String pod, Map<String, String> flags) {
-        String lease = flags.getOrDefault("--lease-duration", "15s");
-        return new Config(election, pod, group.namespace(),
-                flags.getOrDefault("--leadership-label", election + "/is-leader"),
-                flags.getOrDefault("--participation-label", election + "/participant"),
-                flags.getOrDefault("--lease-name", election),
-                Config.duration("--lease-duration", lease),
-                Config.duration("--renew-deadline", flags.getOrDefault("--renew-deadline", "10s")),
-                Config.duration("--retry-period", flags.getOrDefault("--retry-period", "2s")),
-                Handover.parse(flags.getOrDefault("--handover", "early")),
-                Config.duration("--unready-grace", flags.getOrDefault("--unready-grace", lease)));
     }
 
     /** Crashes the sidecar of a pod; its pod stays as it is. */
