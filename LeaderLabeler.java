@@ -7,6 +7,7 @@
 //JAVAC_OPTIONS -XDignore.symbol.file
 //RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow -XX:+ExitOnOutOfMemoryError
 
+import com.google.gson.annotations.SerializedName;
 import com.google.gson.reflect.TypeToken;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
@@ -53,6 +54,7 @@ import java.time.ZoneOffset;
 import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -122,7 +124,7 @@ import sun.misc.Signal;
  */
 @Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.VersionProvider.class,
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
-        footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
+        footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, POD_UID, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
 public final class LeaderLabeler implements Callable<Integer> {
 
@@ -195,6 +197,11 @@ public final class LeaderLabeler implements Callable<Integer> {
                 description = "When a pod that is told to go lets the next one lead: early, or after-exit of its application"
                         + " (native sidecars only). Default: ${DEFAULT-VALUE}.")
         private String handover;
+
+        @Option(names = "--deletion-cost", paramLabel = "COST", defaultValue = "100",
+                description = "Value of the leader's annotation controller.kubernetes.io/pod-deletion-cost, so that a ReplicaSet that is"
+                        + " scaled down deletes the leader last; 0 for none. Default: ${DEFAULT-VALUE}.")
+        private String deletionCost;
     }
 
     /** Flags for those who run it. */
@@ -287,8 +294,9 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     private Config config() {
         Duration lease = Config.duration("--lease-duration", timing.leaseDuration);
+        String pod = group.pod != null ? group.pod : Surroundings.podName();
         return new Config(group.election,
-                group.pod != null ? group.pod : Surroundings.podName(),
+                pod,
                 group.namespace != null ? group.namespace : Surroundings.namespace(),
                 group.leadershipLabel != null ? group.leadershipLabel : group.election + "/is-leader",
                 group.participationLabel != null ? group.participationLabel : group.election + "/participant",
@@ -297,7 +305,9 @@ public final class LeaderLabeler implements Callable<Integer> {
                 Config.duration("--renew-deadline", timing.renewDeadline),
                 Config.duration("--retry-period", timing.retryPeriod),
                 Handover.parse(timing.handover),
-                timing.unreadyGrace != null ? Config.duration("--unready-grace", timing.unreadyGrace) : lease);
+                timing.unreadyGrace != null ? Config.duration("--unready-grace", timing.unreadyGrace) : lease,
+                Config.wholeNumber("--deletion-cost", timing.deletionCost),
+                Surroundings.podUid(pod));
     }
 
     /** Before the first logger is made, since slf4j-simple reads its settings once. */
@@ -362,10 +372,14 @@ enum Handover {
 
 /**
  * The settings of one sidecar. An instance obeys every rule: the constructor throws an IllegalArgumentException whose message names the
- * flag, the value and the rule. No component is null.
+ * flag, the value and the rule. No component but {@code podUid} is null.
+ *
+ * @param deletionCost value of the annotation {@code controller.kubernetes.io/pod-deletion-cost} of a leader's pod; 0 for none
+ * @param podUid uid of the own pod as its container was told it; null if it was not, and the first GET by name has to tell
  */
 record Config(String election, String pod, String namespace, String leadershipLabel, String participationLabel, String leaseName,
-        Duration leaseDuration, Duration renewDeadline, Duration retryPeriod, Handover handover, Duration unreadyGrace) {
+        Duration leaseDuration, Duration renewDeadline, Duration retryPeriod, Handover handover, Duration unreadyGrace,
+        int deletionCost, String podUid) {
 
     private static final Pattern RFC_1035_LABEL = Pattern.compile("[a-z]([-a-z0-9]*[a-z0-9])?");
     private static final Pattern RFC_1123_LABEL = Pattern.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?");
@@ -399,6 +413,7 @@ record Config(String election, String pod, String namespace, String leadershipLa
         rule("--retry-period", retryPeriod, retryPeriod.isPositive(), "must be more than 0s");
         rule("--retry-period", retryPeriod, renewDeadline.toNanos() > JITTER_FACTOR * retryPeriod.toNanos(),
                 "must be less than --renew-deadline / " + JITTER_FACTOR);
+        rule("--deletion-cost", deletionCost, deletionCost >= 0, "must not be negative");
     }
 
     /** The settings in one line, as {@code key=value}. */
@@ -406,7 +421,8 @@ record Config(String election, String pod, String namespace, String leadershipLa
         return String.join(" ", "election=" + election, "pod=" + pod, "namespace=" + namespace, "lease=" + leaseName,
                 "leadership-label=" + leadershipLabel, "participation-label=" + participationLabel,
                 "lease-duration=" + show(leaseDuration), "renew-deadline=" + show(renewDeadline), "retry-period=" + show(retryPeriod),
-                "handover=" + handover, "unready-grace=" + show(unreadyGrace));
+                "handover=" + handover, "unready-grace=" + show(unreadyGrace),
+                "deletion-cost=" + deletionCost, "pod-uid=" + (podUid == null ? "unknown" : podUid));
     }
 
     /** Annotation of a pod: the epoch of the leader that wrote its label last. */
@@ -437,6 +453,13 @@ record Config(String election, String pod, String namespace, String leadershipLa
         boolean complete = text.equals("0") || end == text.length();
         rule(flag, text, complete && nanos < Duration.ofDays(365).toNanos(), "must be a duration such as 15s, 500ms or 1m30s");
         return Duration.ofNanos(Math.round(nanos));
+    }
+
+    /** Reads a whole number from 0 to 2147483647; throws IllegalArgumentException, whose message names {@code flag}. */
+    static int wholeNumber(String flag, String text) {
+        rule(flag, text, text.matches("[0-9]{1,10}") && Long.parseLong(text) <= Integer.MAX_VALUE,
+                "must be a whole number from 0 to " + Integer.MAX_VALUE);
+        return Integer.parseInt(text);
     }
 
     private static boolean matches(Pattern pattern, String text, int longest) {
@@ -2721,6 +2744,36 @@ final class Surroundings {
         try {
             return name != null || inCluster() ? name : InetAddress.getLocalHost().getHostName().toLowerCase(Locale.ROOT);
         } catch (UnknownHostException nameless) {
+            return null;
+        }
+    }
+
+    /** Uid of the pod of this name: POD_UID, else from the mounted token; null if neither names it. */
+    static String podUid(String pod) {
+        String named = System.getenv("POD_UID");
+        if (named != null && !named.isEmpty()) {
+            return named;
+        }
+        try {
+            return podUidInToken(Files.readString(SERVICE_ACCOUNT.resolve("token")), pod);
+        } catch (IOException noToken) {
+            return null;
+        }
+    }
+
+    /**
+     * Uid of the pod that a service account token is bound to; null unless that pod has this name. The signature is not checked, because the
+     * kubelet mounted the token: who can replace it can also replace this program.
+     */
+    static String podUidInToken(String token, String pod) {
+        record BoundObject(String name, String uid) {}
+        record Kubernetes(BoundObject pod) {}
+        record Payload(@SerializedName("kubernetes.io") Kubernetes kubernetes) {}
+        try {
+            String payload = new String(Base64.getUrlDecoder().decode(token.split("\\.")[1]), StandardCharsets.UTF_8);
+            BoundObject bound = ((Payload) JSON.deserialize(payload, Payload.class)).kubernetes().pod();
+            return bound.name().equals(pod) ? bound.uid() : null;
+        } catch (RuntimeException unbound) {
             return null;
         }
     }

@@ -67,7 +67,8 @@ class BadInputTest {
                 bad("--retry-period", "9s", "less than --renew-deadline / 1.2"), bad("--retry-period", "0s", "more than 0s"),
                 bad("--pod-name", "web_0", "name of a pod"), bad("--pod-name", "", "name of a pod"),
                 bad("--namespace", "my.space", "name of a namespace"), bad("--namespace", "Default", "name of a namespace"),
-                bad("--lease-name", "Lease", "RFC 1123 subdomain"));
+                bad("--lease-name", "Lease", "RFC 1123 subdomain"),
+                bad("--deletion-cost", "-1", "whole number"), bad("--deletion-cost", "1.5", "whole number"));
     }
 
     private static Arguments bad(String flag, String value, String rule) {

@@ -59,7 +59,7 @@ class LogTest {
         for (String setting : List.of("version=", "election=web", "pod=web-0", "namespace=" + GROUP.group().namespace(), "lease=web",
                 "leadership-label=web/is-leader", "participation-label=web/participant", "lease-duration=30s", "renew-deadline=20s",
                 "retry-period=500ms", "handover=early", "unready-grace=30s", "http-address=127.0.0.1:" + plain.endpoint().port(),
-                "role-file=" + plain.roleFile(), "log-level=info")) {
+                "deletion-cost=100", "pod-uid=unknown", "role-file=" + plain.roleFile(), "log-level=info")) {
             assertTrue((first + " ").contains(" " + setting + (setting.endsWith("=") ? "" : " ")), setting + " in " + first);
         }
     }

@@ -50,7 +50,7 @@ final class ElectorBench {
     /** The settings of all tests here: those of client-go. */
     static Config config(Handover handover) {
         return new Config("web", SELF, "default", "web/is-leader", "web/participant", "web", Duration.ofSeconds(15), Duration.ofSeconds(10),
-                Duration.ofSeconds(2), handover, Duration.ofSeconds(15));
+                Duration.ofSeconds(2), handover, Duration.ofSeconds(15), 100, null);
     }
 
     // --- The world ---------------------------------------------------------------------------------------------------

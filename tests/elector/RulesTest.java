@@ -1,8 +1,12 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Base64;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -102,6 +106,59 @@ class RulesTest {
     void what_is_no_duration_is_refused(String text) {
         String message = assertThrows(IllegalArgumentException.class, () -> Config.duration("--retry-period", text)).getMessage();
         assertEquals("--retry-period: \"" + text + "\" must be a duration such as 15s, 500ms or 1m30s", message);
+    }
+
+    // --- Numbers -----------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @CsvSource({"0, 0", "100, 100", "007, 7", "2147483647, 2147483647"})
+    void whole_numbers_are_read(String text, int number) {
+        assertEquals(number, Config.wholeNumber("--deletion-cost", text));
+        assertEquals(number, TestConfig.config().deletionCost(number).build().deletionCost());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "-1", "+1", "1.5", "1e3", "ten", "0x10", " 1", "1\n", "١", "2147483648", "99999999999999999999"})
+    void what_is_no_whole_number_is_refused(String text) {
+        assertRefused("--deletion-cost", text, () -> Config.wholeNumber("--deletion-cost", text));
+    }
+
+    @Test
+    void a_negative_deletion_cost_is_refused() {
+        assertRefused("--deletion-cost", "-1", () -> TestConfig.config().deletionCost(-1).build());
+    }
+
+    // --- Identity ----------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_token_tells_the_uid_of_the_pod_that_it_is_bound_to() {
+        String token = token("""
+                {"aud": ["https://kubernetes"], "exp": 1795000000, "iat": 1763464000, "kubernetes.io": {"namespace": "default",
+                "node": {"name": "node-1", "uid": "n-1"}, "pod": {"name": "web-0", "uid": "6b8a11e4-1c8a-4a36-8b6f-2f9f0d1b8b5e"},
+                "serviceaccount": {"name": "web", "uid": "s-1"}, "warnafter": 1763467607}, "sub": "system:serviceaccount:default:wéb"}""");
+        assertEquals("6b8a11e4-1c8a-4a36-8b6f-2f9f0d1b8b5e", Surroundings.podUidInToken(token, "web-0"));
+        assertNull(Surroundings.podUidInToken(token, "web-1"), "another pod's");
+        assertNull(Surroundings.podUidInToken(token, null));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{}", "[]", "null", "nonsense", "{\"kubernetes.io\": {}}", "{\"kubernetes.io\": {\"pod\": {}}}",
+        "{\"kubernetes.io\": {\"pod\": {\"uid\": \"u\"}}}", "{\"kubernetes.io\": {\"pod\": {\"name\": \"web-0\"}}}",
+        "{\"kubernetes.io\": \"web-0\"}"})
+    void a_token_that_is_bound_to_no_pod_tells_no_uid(String payload) {
+        assertNull(Surroundings.podUidInToken(token(payload), "web-0"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", ".", "a.b", "..", "no token", "a.%%%.c"})
+    void what_is_no_token_tells_no_uid(String text) {
+        assertNull(Surroundings.podUidInToken(text, "web-0"));
+    }
+
+    private static String token(String payload) {
+        return Stream.of("{\"alg\": \"RS256\"}", payload, "signature").map(part ->
+                Base64.getUrlEncoder().withoutPadding().encodeToString(part.getBytes(StandardCharsets.UTF_8)))
+                .collect(Collectors.joining("."));
     }
 
     // --- Names and keys ------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ final class SidecarProcess implements AutoCloseable {
     private SidecarProcess(List<String> command, Map<String, String> environment) {
         log = FOLDER.resolve("sidecar-" + COUNT.incrementAndGet() + ".log");
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
-        builder.environment().keySet().removeAll(List.of("KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "JAVA_TOOL_OPTIONS"));
+        builder.environment().keySet().removeAll(List.of("KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "POD_UID", "JAVA_TOOL_OPTIONS"));
         builder.environment().putAll(environment);
         try {
             process = builder.start();
@@ -87,7 +87,7 @@ final class SidecarProcess implements AutoCloseable {
         return of(OURS).start(kubeconfig, namespace, pod, arguments);
     }
 
-    /** The same with just these of the three variables that a sidecar reads. */
+    /** The same with just these of the four variables that a sidecar reads. */
     static SidecarProcess start(Map<String, String> environment, String... arguments) {
         return start(OURS, environment, arguments);
     }

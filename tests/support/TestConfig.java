@@ -18,6 +18,8 @@ final class TestConfig {
     private Duration retryPeriod = Duration.ofSeconds(2);
     private Handover handover = Handover.EARLY;
     private Duration unreadyGrace;
+    private int deletionCost = 100;
+    private String podUid;
 
     /** Settings of the pod {@code web-0} in the election {@code web}. */
     static TestConfig config() {
@@ -71,6 +73,17 @@ final class TestConfig {
         return this;
     }
 
+    TestConfig deletionCost(int cost) {
+        deletionCost = cost;
+        return this;
+    }
+
+    /** That which the container was told; null for none. */
+    TestConfig podUid(String uid) {
+        podUid = uid;
+        return this;
+    }
+
     /** Takes flags of the command line; of two that set the same, the later counts. AssertionError for one that is not known here. */
     TestConfig flags(List<String> flags) {
         for (String flag : flags) {
@@ -84,6 +97,7 @@ final class TestConfig {
                 case "--retry-period" -> retryPeriod = Config.duration(parts[0], parts[1]);
                 case "--handover" -> handover = Handover.parse(parts[1]);
                 case "--unready-grace" -> unreadyGrace = Config.duration(parts[0], parts[1]);
+                case "--deletion-cost" -> deletionCost = Config.wholeNumber(parts[0], parts[1]);
                 default -> throw new AssertionError("no setting of a sidecar in this JVM: " + flag);
             }
         }
@@ -94,6 +108,7 @@ final class TestConfig {
     Config build() {
         return new Config(election, pod, namespace, leadershipLabel == null ? election + "/is-leader" : leadershipLabel,
                 participationLabel == null ? election + "/participant" : participationLabel, leaseName == null ? election : leaseName,
-                leaseDuration, renewDeadline, retryPeriod, handover, unreadyGrace == null ? leaseDuration : unreadyGrace);
+                leaseDuration, renewDeadline, retryPeriod, handover, unreadyGrace == null ? leaseDuration : unreadyGrace,
+                deletionCost, podUid);
     }
 }
