@@ -2,22 +2,26 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.Random;
-import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
- * One {@link Elector} between a clock that stands still until it is told to go and an API server of a few lines, which answers at once,
- * except for what the test holds back. Everything that the elector does is kept, turn by turn.
+ * One {@link Elector} between a clock that stands still until it is told to go and an API server, which answers within 3 ms except for
+ * what the test holds back or answers itself. The elector watches: what anybody changes is an event for it. Everything that it does is
+ * kept, turn by turn.
  */
 final class ElectorBench {
 
     static final String SELF = "web-0";
+    private static final String NAMESPACE = "default";
     private static final Instant EPOCH = Instant.parse("2030-01-01T00:00:00Z");
     private static final long START = Duration.ofSeconds(1000).toNanos();
+    private static final long ANSWER_TIME = Duration.ofMillis(3).toNanos();
 
     /** What one event led to, in order. */
     record Turn(Event event, long now, List<Effect> effects) {
@@ -33,73 +37,203 @@ final class ElectorBench {
         }
     }
 
+    private final Config config;
     private final Elector elector;
+    private final StoreCodec codec;
+    private final StoreClient client;
+    private final Store store = new Store(this::wall, Store.seededUids(1), 1);
     private final List<Turn> turns = new ArrayList<>();
     private final Queue<Effect.Request> open = new ArrayDeque<>();
-    private final Map<String, Pod> pods = new TreeMap<>();
+    private final Queue<Event> unseen = new ArrayDeque<>();
     private Predicate<Effect.Request> held = request -> false;
-    private Lease lease;
+    private Function<Effect.Request, Reply> answers = request -> null;
+    private boolean watching;
     private long now = START;
-    private long version = 100;
+    private int mark;
 
-    /** An elector of the pod {@link #SELF} that knows nothing yet. */
+    /** An elector of the pod {@link #SELF}, which exists, runs, is Ready and has no key; the elector knows nothing yet. */
     ElectorBench(Config config) {
+        this.config = config;
         elector = new Elector(config, new Random(1), now);
+        codec = new StoreCodec(config);
+        client = new StoreClient(store, config, codec::pod);
+        store.onRevision(this::revised);
+        createPod(SELF);
     }
 
-    /** The settings of all tests here: those of client-go. */
-    static Config config(Handover handover) {
-        return new Config("web", SELF, "default", "web/is-leader", "web/participant", "web", Duration.ofSeconds(15), Duration.ofSeconds(10),
-                Duration.ofSeconds(2), handover, Duration.ofSeconds(15), 100, null);
+    /** The same with client-go's timing. */
+    ElectorBench() {
+        this(TestConfig.config().build());
     }
 
-    // --- The world ---------------------------------------------------------------------------------------------------
+    private void revised(Store.Revision revision) {
+        String version = Long.toString(revision.resourceVersion());
+        if (revision.resource() == Resource.LEASES) {
+            unseen.add(revision.after() == null ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(lease()));
+        } else if (revision.resource() == Resource.PODS) {
+            revision.seenBy(client.group()).ifPresent(seen -> unseen.add(seen.type() == Store.EventType.DELETED
+                    ? new Event.PodRemoved(revision.name(), version) : new Event.PodUpdated(codec.pod(revision.after()))));
+        }
+    }
 
-    /** Creates a running, Ready pod without any of our keys. */
+    // --- Pods --------------------------------------------------------------------------------------------------------
+
+    /** Creates a running, Ready pod without any of our keys, a second after the one before. */
     void createPod(String name) {
-        put(new Pod(name, "uid-of-" + name, null, null, null, null, true, false, false, EPOCH));
+        pass(Duration.ofSeconds(1));
+        store.create(Resource.PODS, NAMESPACE, Map.of("metadata", Map.of("name", name), "spec", Map.of("nodeName", "node")));
+        setStatus(name, "Running", true);
     }
 
-    private Pod put(Pod pod) {
-        Pod stored = new Pod(pod.name(), pod.uid(), Long.toString(++version), pod.leadership(), pod.participation(), pod.epoch(),
-                pod.ready(), pod.terminating(), pod.finished(), pod.created());
-        pods.put(pod.name(), stored);
-        return stored;
+    /** The same with the keys of a participant that has just been registered. */
+    void createParticipant(String name) {
+        createPod(name);
+        edit(name, "false", "true", "0");
     }
 
     Pod pod(String name) {
-        return pods.get(name);
+        return store.get(Resource.PODS, NAMESPACE, name) instanceof Store.Ok ok ? codec.pod(ok.object()) : null;
     }
 
-    Lease lease() {
-        return lease;
+    /** The values of a pod's three keys: {@code leadership participation epoch}. */
+    String keys(String name) {
+        return pod(name).leadership() + " " + pod(name).participation() + " " + pod(name).epoch();
     }
 
-    /** Somebody else sets a pod's keys, null for none, and the elector's watch shows it. */
+    /** Somebody sets a pod's keys, null for none. */
     Turn edit(String name, String leadership, String participation, String epoch) {
-        Pod pod = pod(name);
-        return turn(new Event.PodUpdated(put(new Pod(name, pod.uid(), null, leadership, participation, epoch, pod.ready(),
-                pod.terminating(),
-                false, pod.created()))));
+        Map<String, String> labels = new HashMap<>();
+        labels.put(config.leadershipLabel(), leadership);
+        labels.put(config.participationLabel(), participation);
+        Map<String, String> annotations = new HashMap<>();
+        annotations.put(config.epochAnnotation(), epoch);
+        store.patch(Resource.PODS, NAMESPACE, name, Map.of("metadata", Map.of("labels", labels, "annotations", annotations)));
+        return watch();
     }
 
-    /** The own pod gets its deletionTimestamp, and the watch shows it. */
-    Turn beginDeletion() {
-        Pod pod = pod(SELF);
-        return turn(new Event.PodUpdated(put(new Pod(SELF, pod.uid(), null, pod.leadership(), pod.participation(), pod.epoch(), pod.ready(),
-                true, false, pod.created()))));
+    Turn setReady(String name, boolean ready) {
+        return setStatus(name, "Running", ready);
     }
 
-    /** Somebody else takes the Lease, and the watch shows it. */
+    /** All containers of the pod have ended for good. */
+    Turn finish(String name) {
+        return setStatus(name, "Failed", false);
+    }
+
+    private Turn setStatus(String name, String phase, boolean ready) {
+        Map<String, Object> condition = Map.of("type", "Ready", "status", ready ? "True" : "False");
+        store.patchStatus(Resource.PODS, NAMESPACE, name, Map.of("status", Map.of("phase", phase, "conditions", List.of(condition))));
+        return watch();
+    }
+
+    /** The pod gets its deletionTimestamp. */
+    Turn beginDeletion(String name) {
+        store.delete(Resource.PODS, NAMESPACE, name, new Store.Deletion(30L, null, null));
+        return watch();
+    }
+
+    /** The pod is gone at once. */
+    Turn remove(String name) {
+        store.delete(Resource.PODS, NAMESPACE, name, Store.Deletion.NOW);
+        return watch();
+    }
+
+    // --- The Lease ---------------------------------------------------------------------------------------------------
+
+    /** The stored Lease; null if there is none. */
+    Lease lease() {
+        return store.get(Resource.LEASES, NAMESPACE, config.leaseName()) instanceof Store.Ok ok ? codec.lease(ok.object()) : null;
+    }
+
+    /** The sidecar of a pod, which may be gone, acquires or renews the Lease. */
     Turn takeLease(String holder) {
-        Claim claim = new Claim(holder, "uid-of-" + holder, wall(), wall());
-        lease = new Lease(Long.toString(++version), "uid-of-lease", holder, 15, wall(), wall(), 7, claim, null);
-        return turn(new Event.LeaseUpdated(lease));
+        Instant time = wall();
+        Instant acquired = lease() != null && lease().holder().equals(holder) ? lease().acquireTime() : time;
+        String uid = pod(holder) == null ? "uid-of-" + holder : pod(holder).uid();
+        return writeLease(new Claim(holder, uid, acquired, time), holder, 15);
     }
 
-    /** Requests like these get no answer from now on. */
+    /** A program acquires or renews the Lease that does not know our annotation, for that many seconds. */
+    Turn takeLeaseAsClientGo(String holder, int seconds) {
+        return writeLease(null, holder, seconds);
+    }
+
+    /** The holder, whoever it is, releases the Lease. */
+    Turn releaseLease() {
+        return writeLease(null, "", 1);
+    }
+
+    private Turn writeLease(Claim claim, String holder, int seconds) {
+        Lease old = lease();
+        Instant time = claim == null ? wall() : claim.renewTime();
+        Instant acquired = claim == null ? time : claim.acquireTime();
+        Map<String, Object> body = codec.putBody(new Lease(old == null ? null : old.version(), old == null ? null : old.uid(), holder,
+                seconds, acquired, time, 7, claim, old == null ? null : old.origin()));
+        if (old == null) {
+            store.create(Resource.LEASES, NAMESPACE, body);
+        } else {
+            store.replace(Resource.LEASES, NAMESPACE, config.leaseName(), body);
+        }
+        return watch();
+    }
+
+    Turn deleteLease() {
+        store.delete(Resource.LEASES, NAMESPACE, config.leaseName(), Store.Deletion.DEFAULT);
+        return watch();
+    }
+
+    // --- The API server ----------------------------------------------------------------------------------------------
+
+    /** Requests like these get no answer from now on; what the call before held is answered by {@link #run}. */
     void hold(Predicate<Effect.Request> which) {
         held = which;
+    }
+
+    /** From now on requests are answered by this and not executed, unless it says null. */
+    void answer(Function<Effect.Request, Reply> answers) {
+        this.answers = answers;
+    }
+
+    /** From now on the watches deliver nothing, and nobody is told. */
+    void silenceWatches() {
+        watching = false;
+    }
+
+    /** The watches begin anew: with all that there is. */
+    void openWatches() {
+        unseen.clear();
+        watching = true;
+        Reply.PodListReply all = client.list();
+        turn(lease() == null ? new Event.LeaseDeleted(all.version()) : new Event.LeaseUpdated(lease()));
+        turn(new Event.PodsListed(all.pods(), all.version()));
+    }
+
+    /** Delivers what the watches show; returns what the elector did about the first of it, null if there was nothing. */
+    private Turn watch() {
+        Turn first = null;
+        while (!unseen.isEmpty()) {
+            Event event = unseen.poll();
+            Turn turn = watching ? turn(event) : null;
+            first = first == null ? turn : first;
+        }
+        return first;
+    }
+
+    /** Answers what is not held until that time, or until there is nothing more. */
+    private void answerUntil(long end) {
+        Effect.Request next = nextToAnswer();
+        while (next != null && now + ANSWER_TIME <= end) {
+            open.remove(next);
+            now += ANSWER_TIME;
+            Reply own = answers.apply(next);
+            turn(new Event.Replied(next, own != null ? own : client.execute(next)));
+            watch();
+            next = nextToAnswer();
+        }
+    }
+
+    private Effect.Request nextToAnswer() {
+        return open.stream().filter(request -> !held.test(request)).findFirst().orElse(null);
     }
 
     // --- Time --------------------------------------------------------------------------------------------------------
@@ -108,7 +242,7 @@ final class ElectorBench {
         return now;
     }
 
-    private Instant wall() {
+    Instant wall() {
         return EPOCH.plusNanos(now);
     }
 
@@ -120,21 +254,25 @@ final class ElectorBench {
     /** Lets time pass, wakes the elector whenever it wants that, and answers all requests that are not held. */
     void run(Duration time) {
         long end = now + time.toNanos();
-        answerAll();
+        answerUntil(end);
         while (elector.wakeAt() <= end) {
             now = Math.max(now, elector.wakeAt());
             turn(new Event.Tick());
-            answerAll();
+            answerUntil(end);
         }
-        now = end;
+        now = Math.max(now, end);
     }
 
-    /** The first contact: watches begin, and everything that follows from it. */
+    /** The same for that many milliseconds. */
+    void run(long millis) {
+        run(Duration.ofMillis(millis));
+    }
+
+    /** The first contact: watches begin, and what follows from it within five seconds. */
     void start() {
         turn(new Event.Tick());
-        turn(lease == null ? new Event.LeaseDeleted(Long.toString(version)) : new Event.LeaseUpdated(lease));
-        turn(new Event.PodsListed(List.of(), Long.toString(version)));
-        run(Duration.ofSeconds(5));
+        openWatches();
+        run(5000);
     }
 
     /** One event, and what the elector does about it; its requests stay open. */
@@ -143,15 +281,6 @@ final class ElectorBench {
         turns.add(turn);
         turn.effects().stream().filter(Effect.Request.class::isInstance).forEach(effect -> open.add((Effect.Request) effect));
         return turn;
-    }
-
-    private void answerAll() {
-        while (open.stream().anyMatch(request -> !held.test(request))) {
-            Effect.Request next = open.stream().filter(request -> !held.test(request)).findFirst().orElseThrow();
-            open.remove(next);
-            now += Duration.ofMillis(3).toNanos();
-            turn(new Event.Replied(next, answer(next)));
-        }
     }
 
     // --- What was seen -----------------------------------------------------------------------------------------------
@@ -166,42 +295,42 @@ final class ElectorBench {
         return turns.stream().map(Turn::published).filter(status -> status != null).reduce((first, second) -> second).orElseThrow();
     }
 
-    // --- The API server ----------------------------------------------------------------------------------------------
+    /** What {@link #asked} and {@link #effects} tell of begins now. */
+    void mark() {
+        mark = turns.size();
+    }
 
-    private Reply answer(Effect.Request request) {
+    /** The effects of a kind since the {@link #mark}. */
+    <E extends Effect> List<E> effects(Class<E> kind) {
+        return turns.stream().skip(mark).flatMap(turn -> turn.effects().stream()).filter(kind::isInstance).map(kind::cast).toList();
+    }
+
+    /** Short forms of the requests since the {@link #mark}, such as {@code PUT web-0} for a Lease that web-0 holds. */
+    List<String> asked() {
+        return effects(Effect.Request.class).stream().map(ElectorBench::shortForm).toList();
+    }
+
+    /** When a request of this short form was first sent since the {@link #mark}; AssertionError if it was not. */
+    long askedAt(String request) {
+        return turns.stream().skip(mark).filter(turn -> turn.effects().stream()
+                .anyMatch(effect -> effect instanceof Effect.Request asked && shortForm(asked).equals(request)))
+                .map(Turn::now).findFirst().orElseThrow(() -> new AssertionError("not sent: " + request + ", but " + asked()));
+    }
+
+    private static String shortForm(Effect.Request request) {
         return switch (request) {
-            case Effect.GetLease get -> lease == null ? new Reply.NotFound() : new Reply.LeaseReply(lease, false);
-            case Effect.CreateLease create -> {
-                lease = new Lease(Long.toString(++version), "uid-of-lease", "", 1, null, null, 0, null, null);
-                yield new Reply.LeaseReply(lease, true);
-            }
-            case Effect.PutLease put -> {
-                if (lease == null || !lease.version().equals(put.lease().version())) {
-                    yield new Reply.Conflict();
-                }
-                Lease next = put.lease();
-                lease = new Lease(Long.toString(++version), next.uid(), next.holder(), next.durationSeconds(), next.acquireTime(),
-                        next.renewTime(), next.transitions(), next.claim(), null);
-                yield new Reply.LeaseReply(lease, false);
-            }
-            case Effect.ListPods list -> new Reply.PodListReply(pods.values().stream().filter(pod -> pod.leadership() != null).toList(),
-                    Long.toString(version));
-            case Effect.GetPod get -> pods.containsKey(get.name()) ? new Reply.PodReply(pod(get.name())) : new Reply.NotFound();
-            case Effect.PatchPod patch -> patched(patch);
+            case Effect.GetLease get -> "GET lease";
+            case Effect.CreateLease create -> "POST lease";
+            case Effect.PutLease put -> put.lease().isHeld() ? "PUT " + put.lease().holder() : "PUT nobody";
+            case Effect.ListPods list -> "LIST";
+            case Effect.GetPod get -> "GET " + get.name();
+            case Effect.PatchPod patch -> "PATCH " + patch.name() + " " + patch.leadership();
         };
     }
 
-    private Reply patched(Effect.PatchPod patch) {
-        Pod pod = pod(patch.name());
-        if (pod == null || !pod.version().equals(patch.version())) {
-            return pod == null ? new Reply.NotFound() : new Reply.Conflict();
-        }
-        return new Reply.PodReply(put(new Pod(pod.name(), pod.uid(), null, either(patch.leadership(), pod.leadership()),
-                either(patch.participation(), pod.participation()), either(patch.epoch(), pod.epoch()), pod.ready(), pod.terminating(),
-                pod.finished(), pod.created())));
-    }
-
-    private static String either(String wanted, String present) {
-        return wanted != null ? wanted : present;
+    /** The exit code; null while the elector has not ended. */
+    Integer exitCode() {
+        return turns.stream().flatMap(turn -> turn.effects().stream()).filter(Effect.Exit.class::isInstance)
+                .map(effect -> ((Effect.Exit) effect).code()).findFirst().orElse(null);
     }
 }

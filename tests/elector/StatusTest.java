@@ -19,10 +19,8 @@ class StatusTest {
 
     @BeforeEach
     void start() {
-        bench = new ElectorBench(ElectorBench.config(Handover.EARLY));
-        bench.createPod(SELF);
-        bench.createPod("web-1");
-        bench.edit("web-1", "false", "true", "0");
+        bench = new ElectorBench();
+        bench.createParticipant("web-1");
     }
 
     private void lead() {
@@ -72,10 +70,9 @@ class StatusTest {
 
     @Test
     void after_exit_a_deletion_is_made_known_before_the_label_is_taken_off() {
-        bench = new ElectorBench(ElectorBench.config(Handover.AFTER_EXIT));
-        bench.createPod(SELF);
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
         lead();
-        ElectorBench.Turn deletion = bench.beginDeletion();
+        ElectorBench.Turn deletion = bench.beginDeletion(SELF);
         int off = deletion.indexOf(effect -> effect instanceof Effect.PatchPod patch && "false".equals(patch.leadership()));
         int demotion = deletion.indexOf(effect -> effect instanceof Effect.Publish publish && !publish.status().leading());
         assertTrue(off >= 0 && demotion >= 0 && demotion < off, deletion.toString());
@@ -196,8 +193,7 @@ class StatusTest {
     @Test
     void the_labels_of_a_new_participant_are_no_drift() {
         lead();
-        bench.createPod("web-2");
-        bench.edit("web-2", "false", "true", "0");
+        bench.createParticipant("web-2");
         bench.run(Duration.ofSeconds(3));
         assertEquals(bench.status().epoch(), bench.pod("web-2").epoch());
         assertEquals(0, bench.status().statistics().healed());
@@ -216,10 +212,9 @@ class StatusTest {
 
     @Test
     void taking_the_own_label_off_is_no_drift() {
-        bench = new ElectorBench(ElectorBench.config(Handover.AFTER_EXIT));
-        bench.createPod(SELF);
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
         lead();
-        bench.beginDeletion();
+        bench.beginDeletion(SELF);
         bench.run(Duration.ofSeconds(3));
         assertEquals("false", bench.pod(SELF).leadership());
         assertEquals(0, bench.status().statistics().healed());

@@ -1,0 +1,653 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/**
+ * The rules of the election by example: a manual of {@link Elector}. The pod under test is web-0; web-1 and web-2 are other participants.
+ * The timing is client-go's: lease-duration 15 s, renew-deadline 10 s, retry-period 2 s.
+ */
+class ElectorTest {
+
+    private static final String SELF = ElectorBench.SELF;
+    private static final long MS = 1_000_000;
+
+    private ElectorBench bench = new ElectorBench();
+
+    /** web-0 leads a group with web-1, in which nothing is left to do. */
+    private void lead() {
+        bench.createParticipant("web-1");
+        bench.start();
+        assertTrue(bench.status().leading(), "the test begins with a leader");
+        bench.mark();
+    }
+
+    /** web-0 follows web-1, whose sidecar lives and has just renewed. */
+    private void follow() {
+        bench.createParticipant("web-1");
+        bench.takeLease("web-1");
+        bench.start();
+        bench.takeLease("web-1");
+        assertEquals("web-1", bench.status().leader(), "the test begins with a follower");
+        bench.mark();
+    }
+
+    private static boolean isPatch(Effect.Request request, String pod) {
+        return request instanceof Effect.PatchPod patch && patch.name().equals(pod);
+    }
+
+    // --- Registration ------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_sidecar_gives_its_pod_the_keys_of_a_follower() {
+        follow();
+        assertEquals("false true 0", bench.keys(SELF));
+    }
+
+    @Test
+    void a_registration_adds_only_the_keys_that_are_missing() {
+        bench.edit(SELF, "true", null, null); // a predecessor of this container was the leader
+        follow();
+        assertEquals("true true 0", bench.keys(SELF));
+    }
+
+    @Test
+    void a_pod_that_is_not_registered_acquires_nothing() {
+        bench.hold(request -> isPatch(request, SELF));
+        bench.start();
+        bench.run(Duration.ofMinutes(1));
+        assertNull(bench.lease());
+    }
+
+    @Test
+    void a_sidecar_whose_pod_does_not_exist_exits_with_a_failure() {
+        bench.remove(SELF);
+        bench.start();
+        assertEquals(1, bench.exitCode());
+    }
+
+    // --- Acquiring: read, win, write ---------------------------------------------------------------------------------
+
+    @Test
+    void a_leader_reads_the_lease_then_the_group_then_wins_then_fences_then_promotes_itself() {
+        bench.createParticipant("web-1");
+        bench.start();
+        assertEquals(List.of("POST lease", "LIST", "PUT web-0", "PATCH web-1 false", "PATCH web-0 true"),
+                bench.asked().stream().filter(request -> !request.startsWith("GET")).skip(1).limit(5).toList());
+        assertEquals("false true " + bench.status().epoch(), bench.keys("web-1"));
+        assertEquals("true true " + bench.status().epoch(), bench.keys(SELF));
+    }
+
+    @Test
+    void the_pod_that_is_labelled_is_fenced_last() {
+        bench.createParticipant("web-1");
+        bench.edit("web-1", "true", "true", "7");
+        bench.createParticipant("web-2");
+        bench.start();
+        bench.run(5000);
+        assertEquals(List.of("PATCH web-2 false", "PATCH web-1 false", "PATCH web-0 true"),
+                bench.asked().stream().filter(request -> request.startsWith("PATCH")).skip(1).toList());
+    }
+
+    @Test
+    void no_leader_is_promoted_over_a_pod_that_cannot_be_fenced() {
+        bench.createParticipant("web-1");
+        bench.answer(request -> isPatch(request, "web-1") ? new Reply.Failed("500", 0) : null);
+        bench.start();
+        assertFalse(bench.asked().contains("PATCH web-0 true"));
+        bench.answer(request -> null);
+        bench.run(5000);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_put_that_creates_the_lease_is_no_win() {
+        follow();
+        bench.answer(request -> request instanceof Effect.PutLease ? new Reply.LeaseReply(bench.lease(), true) : null);
+        bench.releaseLease();
+        bench.run(100);
+        assertFalse(bench.asked().contains("PATCH web-1 false"));
+    }
+
+    @Test
+    void a_sidecar_whose_put_meets_a_conflict_starts_over_with_the_lease_and_the_group() {
+        follow();
+        bench.answer(request -> request instanceof Effect.PutLease ? new Reply.Conflict() : null);
+        bench.releaseLease();
+        bench.run(100);
+        bench.answer(request -> null);
+        bench.run(5000);
+        assertEquals(List.of("LIST", "PUT web-0", "GET lease", "LIST", "PUT web-0"), bench.asked().subList(0, 5));
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_lease_that_is_missing_is_created_by_the_sidecar_that_acquires_it() {
+        follow();
+        bench.deleteLease();
+        bench.run(5000);
+        assertEquals(List.of("POST lease", "LIST", "PUT web-0"), bench.asked().subList(0, 3));
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_win_whose_reply_is_lost_is_found_by_a_get_and_won_anew_at_once() {
+        follow();
+        bench.answer(request -> request instanceof Effect.PutLease put && client(put) ? new Reply.Failed("connection reset", 0) : null);
+        bench.releaseLease();
+        bench.run(1000);
+        assertTrue(bench.status().leading());
+        assertEquals(List.of("LIST", "PUT web-0", "GET lease", "LIST", "PUT web-0"), bench.asked().subList(0, 5));
+    }
+
+    /** Executes the first PUT all the same. */
+    private boolean client(Effect.PutLease put) {
+        boolean first = !bench.lease().isHeld();
+        if (first) {
+            bench.takeLease(SELF);
+        }
+        return first;
+    }
+
+    // --- Rank: who acquires a free Lease -----------------------------------------------------------------------------
+
+    @Test
+    void the_pod_that_is_first_in_rank_acquires_a_released_lease_at_once() {
+        follow();
+        long released = bench.now();
+        bench.releaseLease();
+        bench.run(5000);
+        assertEquals(released, bench.askedAt("LIST"));
+    }
+
+    @Test
+    void a_pod_waits_50_ms_for_each_that_is_newer() {
+        follow();
+        bench.createParticipant("web-2");
+        bench.createParticipant("web-3");
+        bench.takeLease("web-1");
+        long released = bench.now();
+        bench.releaseLease();
+        bench.run(5000);
+        assertEquals(released + 100 * MS, bench.askedAt("LIST"));
+    }
+
+    @Test
+    void a_ready_pod_does_not_wait_for_newer_pods_that_are_not() {
+        follow();
+        bench.createParticipant("web-2");
+        bench.setReady("web-2", false);
+        long released = bench.now();
+        bench.releaseLease();
+        bench.run(5000);
+        assertEquals(released, bench.askedAt("LIST"));
+    }
+
+    @Test
+    void a_pod_that_is_not_ready_waits_a_retry_period_more_while_another_is() {
+        follow();
+        bench.createParticipant("web-2");
+        bench.setReady(SELF, false);
+        long released = bench.now();
+        bench.releaseLease();
+        bench.run(5000);
+        assertEquals(released + 2050 * MS, bench.askedAt("LIST"));
+    }
+
+    @Test
+    void a_pod_that_is_not_ready_leads_where_no_pod_is() {
+        follow();
+        bench.setReady(SELF, false);
+        bench.setReady("web-1", false);
+        bench.releaseLease();
+        bench.run(5000);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_terminating_pod_acquires_nothing() {
+        follow();
+        bench.beginDeletion(SELF);
+        bench.releaseLease();
+        bench.run(Duration.ofMinutes(1));
+        assertFalse(bench.asked().contains("PUT web-0"));
+    }
+
+    @Test
+    void the_last_holder_waits_a_retry_period_more_than_the_others() {
+        lead();
+        long emptied = bench.now();
+        bench.releaseLease(); // by hand
+        assertFalse(bench.status().leading());
+        bench.run(5000);
+        assertEquals(emptied + 2050 * MS, bench.askedAt("LIST"));
+        assertEquals("true", bench.pod(SELF).leadership(), "its label stayed on, because no other pod led");
+    }
+
+    // --- Expiry, and holders that are gone ---------------------------------------------------------------------------
+
+    @Test
+    void a_lease_expires_when_it_was_not_renewed_for_the_duration_that_its_holder_recorded() {
+        follow();
+        long renewed = bench.now();
+        bench.takeLeaseAsClientGo("web-1", 6);
+        bench.run(5999);
+        assertFalse(bench.asked().contains("LIST"));
+        bench.run(5000);
+        assertEquals(6000, (bench.askedAt("LIST") - renewed) / MS, 3.0);
+    }
+
+    @Test
+    void a_recorded_duration_of_more_than_an_hour_counts_as_the_own_one() {
+        follow();
+        long renewed = bench.now();
+        bench.takeLeaseAsClientGo("web-1", 1_000_000);
+        bench.run(20_000);
+        assertEquals(renewed + 15_000 * MS, bench.askedAt("LIST"));
+    }
+
+    @Test
+    void a_holder_whose_pod_was_deleted_is_not_waited_for() {
+        follow();
+        bench.remove("web-1");
+        bench.run(1000);
+        assertEquals(List.of("GET web-1", "LIST", "PUT web-0", "PATCH web-0 true"), bench.asked());
+    }
+
+    @Test
+    void a_holder_whose_pod_was_replaced_under_its_name_is_not_waited_for() {
+        follow();
+        bench.remove("web-1");
+        bench.createParticipant("web-1");
+        bench.run(1000);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_holder_whose_pod_has_finished_is_not_waited_for() {
+        follow();
+        bench.finish("web-1");
+        bench.run(1000);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_holder_whose_pod_only_lost_its_label_is_waited_for() {
+        follow();
+        bench.edit("web-1", null, null, null);
+        bench.run(10_000);
+        assertTrue(bench.asked().contains("GET web-1"));
+        assertFalse(bench.asked().contains("LIST"));
+    }
+
+    @Test
+    void a_restarted_container_leads_again_at_once_and_its_label_is_never_off() {
+        bench.createParticipant("web-1");
+        bench.createParticipant("web-2");
+        bench.edit(SELF, "true", "true", "7");
+        bench.takeLease(SELF); // by the container before
+        bench.start();
+        assertTrue(bench.status().leading());
+        assertTrue(bench.askedAt("LIST") - bench.turns().getFirst().now() < 50 * MS);
+        assertFalse(bench.asked().contains("PATCH web-0 false"));
+    }
+
+    @Test
+    void a_pod_does_not_resume_the_lease_of_a_deleted_pod_of_its_name() {
+        bench.createParticipant("web-1");
+        bench.takeLease(SELF);
+        bench.remove(SELF);
+        bench.createPod(SELF);
+        bench.hold(request -> request instanceof Effect.GetPod get && get.suspectUid() != null);
+        bench.start();
+        assertFalse(bench.asked().contains("LIST"));
+    }
+
+    // --- Leading: renewing and healing -------------------------------------------------------------------------------
+
+    @Test
+    void a_leader_renews_once_per_retry_period_and_asks_for_nothing_else() {
+        lead();
+        bench.run(20_000);
+        assertEquals(List.of("PUT web-0"), bench.asked().stream().distinct().toList());
+        assertEquals(10, bench.asked().size(), 1.0);
+    }
+
+    @Test
+    void a_leader_renews_before_it_heals() {
+        lead();
+        bench.edit("web-1", "true", "true", bench.status().epoch());
+        bench.run(100);
+        assertEquals(List.of("PUT web-0", "PATCH web-1 false"), bench.asked());
+    }
+
+    @Test
+    void a_leader_observes_a_pod_again_after_a_conflict_and_renews_before_it_writes() {
+        lead();
+        bench.hold(request -> isPatch(request, "web-1"));
+        bench.edit("web-1", "true", "true", "1");
+        bench.run(100);
+        bench.edit("web-1", "true", "true", "2"); // the patch that is under way rests on the version before
+        bench.hold(request -> false);
+        bench.run(500);
+        assertEquals(List.of("PUT web-0", "PATCH web-1 false", "GET web-1", "PUT web-0", "PATCH web-1 false"), bench.asked());
+        assertEquals("false true " + bench.status().epoch(), bench.keys("web-1"));
+    }
+
+    @Test
+    void a_leader_restores_the_keys_of_its_own_pod() {
+        lead();
+        bench.edit(SELF, null, null, null);
+        bench.run(1000);
+        assertEquals("true true " + bench.status().epoch(), bench.keys(SELF));
+    }
+
+    @Test
+    void a_follower_restores_only_missing_keys_of_its_own_pod() {
+        follow();
+        bench.edit(SELF, null, "no", "0");
+        bench.edit("web-1", null, null, null);
+        bench.run(1000);
+        assertEquals("false no 0", bench.keys(SELF), "the wrong value is the leader's to correct");
+        assertEquals("null null null", bench.keys("web-1"));
+    }
+
+    @Test
+    void a_leader_that_learns_of_another_holder_writes_nothing_more() {
+        lead();
+        bench.takeLease("web-1");
+        bench.edit("web-1", "true", "true", "9");
+        bench.run(1000);
+        assertEquals(List.of(), bench.asked());
+        assertFalse(bench.status().leading());
+    }
+
+    @Test
+    void a_leader_whose_pod_refuses_the_label_releases_the_lease_and_stands_back_for_a_lease_duration() {
+        bench.answer(request -> isPatch(request, SELF) && ((Effect.PatchPod) request).leadership().equals("true")
+                ? new Reply.Failed("422 refused by a webhook", 0) : null);
+        lead(false);
+        bench.run(20_000);
+        long released = bench.askedAt("PUT nobody");
+        bench.mark();
+        bench.run(20_000);
+        assertTrue(bench.askedAt("LIST") >= released + 15_000 * MS);
+    }
+
+    private void lead(boolean labelled) {
+        bench.start();
+        assertEquals(labelled, bench.status().leading());
+        bench.mark();
+    }
+
+    // --- Leaving -----------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_leader_that_is_terminated_releases_the_lease_and_keeps_its_label_until_its_successor_takes_it() {
+        lead();
+        bench.turn(new Event.Stop());
+        bench.run(500);
+        assertEquals(List.of("PUT nobody"), bench.asked());
+        assertEquals("true", bench.pod(SELF).leadership());
+        bench.takeLease("web-1");
+        bench.edit(SELF, "false", "true", bench.lease().version()); // the fence
+        assertEquals(0, bench.exitCode());
+        assertEquals(List.of("PUT nobody"), bench.asked());
+    }
+
+    @Test
+    void a_leader_without_a_successor_removes_its_label_after_two_seconds() {
+        lead();
+        long stopped = bench.now();
+        bench.turn(new Event.Stop());
+        bench.run(3000);
+        assertEquals(2000, (bench.askedAt("PATCH web-0 false") - stopped) / MS, 10.0);
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void a_leader_without_another_participant_removes_its_label_at_once() {
+        lead(true);
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        assertEquals(List.of("PUT nobody", "PATCH web-0 false"), bench.asked());
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void a_leader_whose_successor_does_not_fence_it_removes_its_label_3200_ms_after_sigterm() {
+        lead();
+        long stopped = bench.now();
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        bench.takeLease("web-1");
+        bench.run(5000);
+        assertEquals(stopped + 3200 * MS, bench.askedAt("PATCH web-0 false"));
+    }
+
+    @Test
+    void a_leader_whose_successor_is_no_sidecar_removes_its_label_at_once() {
+        lead();
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        bench.takeLeaseAsClientGo("web-9", 15);
+        bench.run(100);
+        assertEquals("false", bench.pod(SELF).leadership());
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void a_release_waits_250_ms_at_most_for_a_pod_write_that_is_under_way() {
+        lead();
+        bench.hold(request -> isPatch(request, "web-1"));
+        bench.edit("web-1", "true", "true", "1");
+        bench.run(100);
+        long stopped = bench.now();
+        bench.turn(new Event.Stop());
+        bench.run(1000);
+        assertEquals(stopped + 250 * MS, bench.askedAt("PUT nobody"));
+    }
+
+    @Test
+    void a_release_whose_reply_is_lost_is_looked_up() {
+        lead();
+        bench.answer(request -> request instanceof Effect.PutLease put && !put.lease().isHeld() && bench.releaseLease() != null
+                ? new Reply.Failed("connection reset", 0) : null);
+        bench.turn(new Event.Stop());
+        bench.run(1000);
+        assertEquals(List.of("PUT nobody", "GET lease"), bench.asked());
+    }
+
+    @Test
+    void a_process_ends_four_seconds_after_sigterm_whatever_is_left_undone() {
+        lead();
+        bench.hold(request -> true);
+        bench.turn(new Event.Stop());
+        bench.run(3999);
+        assertNull(bench.exitCode());
+        bench.run(1);
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void a_leader_whose_pod_is_deleted_hands_over_and_stays_until_sigterm() {
+        lead();
+        bench.beginDeletion(SELF);
+        bench.run(100);
+        bench.takeLease("web-1");
+        bench.edit(SELF, "false", "true", bench.lease().version());
+        bench.run(60_000);
+        assertNull(bench.exitCode());
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void a_sidecar_whose_pod_is_gone_or_replaced_exits() {
+        follow();
+        bench.remove(SELF);
+        bench.run(100);
+        assertEquals(0, bench.exitCode());
+
+        bench = new ElectorBench();
+        follow();
+        bench.remove(SELF);
+        bench.createPod(SELF);
+        bench.run(100);
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void after_exit_a_deletion_removes_the_label_and_the_lease_is_kept_until_sigterm() {
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
+        lead();
+        bench.beginDeletion(SELF);
+        bench.run(30_000);
+        assertEquals("false", bench.pod(SELF).leadership());
+        assertEquals(List.of("PATCH web-0 false", "PUT web-0"), bench.asked().stream().distinct().toList());
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        assertEquals("PUT nobody", bench.asked().getLast());
+        assertEquals(0, bench.exitCode());
+    }
+
+    // --- Stepping down -----------------------------------------------------------------------------------------------
+
+    @Test
+    void an_unready_leader_removes_its_label_after_the_grace_and_releases_the_lease() {
+        lead();
+        long unready = bench.now();
+        bench.setReady(SELF, false);
+        bench.run(16_000);
+        assertEquals(unready + 15_000 * MS, bench.askedAt("PATCH web-0 false"));
+        assertTrue(bench.askedAt("PUT nobody") > bench.askedAt("PATCH web-0 false"));
+        assertNull(bench.exitCode());
+    }
+
+    @Test
+    void an_unready_leader_stays_where_no_other_pod_is_ready() {
+        lead();
+        bench.setReady("web-1", false);
+        bench.setReady(SELF, false);
+        bench.run(60_000);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void an_unready_leader_stays_without_a_grace_and_with_after_exit() {
+        for (TestConfig config : List.of(TestConfig.config().unreadyGrace(Duration.ZERO),
+                TestConfig.config().handover(Handover.AFTER_EXIT))) {
+            bench = new ElectorBench(config.build());
+            lead();
+            bench.setReady(SELF, false);
+            bench.run(60_000);
+            assertTrue(bench.status().leading());
+        }
+    }
+
+    @Test
+    void a_lapse_shorter_than_the_grace_changes_nothing() {
+        lead();
+        bench.setReady(SELF, false);
+        bench.run(14_000);
+        bench.setReady(SELF, true);
+        bench.run(14_000);
+        assertFalse(bench.asked().contains("PUT nobody"));
+    }
+
+    @Test
+    void an_unready_leader_steps_down_again_only_after_another_pod_has_become_ready_and_a_lease_duration_later() {
+        lead();
+        bench.setReady(SELF, false);
+        bench.run(60_000); // the sidecar of web-1 is dead: web-0 leads again
+        assertTrue(bench.status().leading());
+        assertEquals(1, bench.asked().stream().filter("PUT nobody"::equals).count());
+        bench.setReady("web-1", false);
+        bench.setReady("web-1", true);
+        bench.run(100);
+        assertEquals(2, bench.asked().stream().filter("PUT nobody"::equals).count());
+    }
+
+    // --- Silence -----------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_follower_sends_nothing_while_the_watch_shows_renewals() {
+        follow();
+        for (int i = 0; i < 20; i++) {
+            bench.run(2000);
+            bench.takeLease("web-1");
+        }
+        assertEquals(List.of(), bench.asked());
+    }
+
+    @Test
+    void a_lease_without_an_event_for_two_renewal_intervals_is_asked_for_once_per_retry_period() {
+        follow();
+        bench.run(2000);
+        bench.takeLease("web-1");
+        bench.mark();
+        bench.run(3900);
+        assertEquals(List.of(), bench.asked());
+        bench.run(8100);
+        assertEquals(List.of("GET lease"), bench.asked().stream().distinct().toList());
+        assertEquals(4, bench.asked().size(), 1.0);
+    }
+
+    @Test
+    void watches_that_miss_what_a_get_shows_are_restarted() {
+        follow();
+        bench.run(2000);
+        bench.takeLease("web-1"); // so renewals come every two seconds
+        bench.silenceWatches();
+        bench.takeLease("web-1");
+        bench.run(5000);
+        assertEquals("GET lease", bench.asked().getFirst());
+        assertEquals(List.of(), bench.effects(Effect.RestartWatches.class));
+        bench.run(6000);
+        assertEquals(1, bench.effects(Effect.RestartWatches.class).size());
+    }
+
+    @Test
+    void a_live_holder_that_a_silent_watch_hides_is_not_deposed() {
+        follow();
+        bench.silenceWatches();
+        for (int i = 0; i < 20; i++) {
+            bench.run(2000);
+            bench.takeLease("web-1");
+        }
+        assertFalse(bench.asked().contains("LIST"));
+    }
+
+    // --- Together with client-go -------------------------------------------------------------------------------------
+
+    @Test
+    void a_lease_that_a_client_go_program_releases_is_acquired_at_once_and_its_pod_is_fenced() {
+        bench = new ElectorBench(TestConfig.config().leadershipLabel("example.com/leader").build());
+        bench.createPod("go-0");
+        bench.edit("go-0", "true", null, null); // only the Lease tells that this pod belongs to the group
+        bench.createPod("web-8");
+        bench.edit("web-8", "false", null, null); // a pod of another election with the same leadership label
+        bench.takeLeaseAsClientGo("go-0", 15);
+        bench.start();
+        bench.mark();
+        bench.releaseLease();
+        bench.run(1000);
+        assertEquals(List.of("LIST", "PUT web-0", "PATCH go-0 false", "PATCH web-0 true"), bench.asked());
+    }
+
+    @Test
+    void the_epoch_of_each_win_is_another() {
+        lead();
+        String first = bench.status().epoch();
+        bench.releaseLease();
+        bench.run(5000);
+        assertNotEquals(first, bench.status().epoch());
+        assertTrue(bench.status().leading());
+    }
+}
