@@ -27,6 +27,7 @@ import io.kubernetes.client.openapi.models.V1EventSource;
 import io.kubernetes.client.openapi.models.V1Lease;
 import io.kubernetes.client.openapi.models.V1LeaseSpec;
 import io.kubernetes.client.openapi.models.V1ListMeta;
+import io.kubernetes.client.openapi.models.V1ManagedFieldsEntry;
 import io.kubernetes.client.openapi.models.V1ObjectMeta;
 import io.kubernetes.client.openapi.models.V1ObjectReference;
 import io.kubernetes.client.openapi.models.V1ResourceAttributes;
@@ -56,11 +57,13 @@ import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Comparator;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -85,6 +88,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.LongFunction;
 import java.util.function.LongSupplier;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
@@ -98,6 +102,7 @@ import okhttp3.Request;
 import okhttp3.Response;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 import org.slf4j.simple.SimpleLogger;
 import picocli.CommandLine;
 import picocli.CommandLine.ArgGroup;
@@ -515,10 +520,14 @@ record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
         return new Claim(pod, uid, acquireTime, time);
     }
 
-    /** Whether {@code other} (may be null) is a later renewal of the same win: never an old state of the Lease that somebody put back. */
+    /** Whether {@code other} (may be null) comes from the same win, renewed or not. */
+    boolean isSameWin(Claim other) {
+        return other != null && pod.equals(other.pod) && uid.equals(other.uid) && acquireTime.equals(other.acquireTime);
+    }
+
+    /** Whether {@code other} (may be null) is a later renewal of the same win. An older state that was restored does not qualify. */
     boolean isRenewedBy(Claim other) {
-        return other != null && pod.equals(other.pod) && uid.equals(other.uid) && acquireTime.equals(other.acquireTime)
-                && renewTime.isBefore(other.renewTime);
+        return isSameWin(other) && renewTime.isBefore(other.renewTime);
     }
 
     @Override
@@ -551,9 +560,19 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
         return !holder.isEmpty();
     }
 
-    /** The record with which {@code claim}'s pod takes or keeps this Lease. Transitions count changes of the holder, as in client-go. */
+    /** Whether holder, times, duration and claim are those of {@code other} (may be null). */
+    boolean hasSameRecord(Lease other) {
+        return other != null && uid.equals(other.uid) && holder.equals(other.holder) && Objects.equals(claim, other.claim)
+                && Objects.equals(durationSeconds, other.durationSeconds) && Objects.equals(acquireTime, other.acquireTime)
+                && Objects.equals(renewTime, other.renewTime);
+    }
+
+    /**
+     * The record with which {@code claim}'s pod acquires or keeps this Lease. Transitions count changes of the holder, as in client-go; after
+     * the largest number that the API takes they begin again.
+     */
     Lease heldBy(Claim claim, long durationSeconds) {
-        int changes = holder.equals(claim.pod()) ? transitions : transitions + 1;
+        int changes = holder.equals(claim.pod()) ? transitions : transitions == Integer.MAX_VALUE ? 0 : transitions + 1;
         return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), claim.renewTime(), changes, claim, origin);
     }
 
@@ -570,9 +589,11 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
  * @param ready whether its Ready condition is true
  * @param terminating whether it has a deletionTimestamp
  * @param finished whether its phase is Succeeded or Failed: it will never run again
+ * @param created its creationTimestamp, which has whole seconds; EPOCH if absent
+ * @param revision of the template that it was made from, {@code pod-template-hash} or {@code controller-revision-hash}; null if absent
  */
 record Pod(String name, String uid, String version, String leadership, String participation, String epoch, boolean ready,
-        boolean terminating, boolean finished, Instant created) {
+        boolean terminating, boolean finished, Instant created, String revision) {
 
     boolean isLabelled() {
         return "true".equals(leadership);
@@ -684,7 +705,15 @@ sealed interface Effect {
      * @param healing whether it undoes what somebody else did, for the statistics
      */
     record PatchPod(long sequence, String name, String version, String leadership, String participation, String epoch, boolean healing,
-            long notAfter) implements Request {}
+            long notAfter) implements Request {
+
+        /** The first key that the answer {@code made} to this patch does not have as written; null if it has all. */
+        String rewrittenKey(Pod made, Config config) {
+            return leadership != null && !leadership.equals(made.leadership()) ? config.leadershipLabel()
+                    : participation != null && !participation.equals(made.participation()) ? config.participationLabel()
+                    : epoch != null && !epoch.equals(made.epoch()) ? config.epochAnnotation() : null;
+        }
+    }
 
     /** The state that people and probes may see has changed. */
     record Publish(Status status) implements Effect {}
@@ -693,7 +722,10 @@ sealed interface Effect {
     record RecordEvent(String leaseUid, String message) implements Effect {}
 
     /** One line for the person on call. */
-    record Log(boolean warning, String line) implements Effect {}
+    record Log(Level level, String line) implements Effect {}
+
+    /** A warning of a fight with another program over an object, the pod of this name or the Lease (null). To be logged with that program. */
+    record WarnOfFight(String pod, String line) implements Effect {}
 
     /** The watches are half-open: begin them again. */
     record RestartWatches() implements Effect {}
@@ -757,6 +789,8 @@ sealed interface Role {
         String listSentFor;
         /** Version of the Lease for which the group was listed; null before the first answer. */
         String listedFor;
+        /** Version of that list. */
+        String listVersion;
         /** The PUT under way: only the success of this one is a win. Null before it is sent. */
         Effect.PutLease attempt;
         /** When the Lease became free, and whether because it was released. Valid with {@code attempt}. */
@@ -777,6 +811,8 @@ sealed interface Role {
     final class Leading implements Role {
         /** Version of the Lease that the win made: the fencing token. */
         final String epoch;
+        /** Version of the list that preceded the win. */
+        final String listVersion;
         /** Name of the pod that held the Lease before; empty if none is known. */
         final String previous;
         final long wonAt;
@@ -801,6 +837,7 @@ sealed interface Role {
             this.epoch = epoch;
             this.previous = previous;
             this.wonAt = wonAt;
+            this.listVersion = won.listVersion;
             this.freeSince = won.freeSince;
             this.wasReleased = won.wasReleased;
             this.claim = won.attempt.lease().claim();
@@ -840,7 +877,7 @@ sealed interface Role {
         /** The own pod is not Ready while another participant is. */
         UNREADY("not ready"),
         /** The own pod could not be labelled for a lease-duration. */
-        UNLABELLED("giving back");
+        UNLABELLED("not labelled");
 
         private final String text;
 
@@ -866,9 +903,12 @@ final class KnownLease {
 
     private final long leaseDuration;
     private final long retryPeriod;
+    private final LongSupplier sequence;
     private boolean known;
     private Lease lease;
     private String version = "0";
+    /** Place of the observation in the order of observations and requests. */
+    private long observedSequence;
     private long changedAt;
     private long renewalInterval;
     private String previousHolder = "";
@@ -876,13 +916,21 @@ final class KnownLease {
     private long transitions;
     private String goneUid;
     private long goneAt;
-    /** Whether a write of the Lease was answered so that it may or may not have been executed. Until a GET decides, nothing is written. */
-    private boolean writeUncertain;
+    /** Whether a GET has to decide what the Lease is, because a write may or may not have been executed. Until then nothing is written. */
+    private boolean mustBeRead;
+    /** Claim of the first observation, null if there was none: if it is of the own pod, a predecessor in this pod has made it. */
+    private Claim firstClaim;
+    /** When this process's latest attempts and wins began: they tell its claims from those of another process for the same pod. */
+    private Instant ownAcquireTime;
+    /** Version that the latest successful PUT of this process made; null before the first. */
+    private String ownVersion;
+    private Instant attemptedAt;
     private long lastEventAt;
     /** Since when a reply is known that is newer than what the watch shows; NEVER if there is none. */
     private long watchBehindSince = Elector.NEVER;
 
-    KnownLease(Config config, long now) {
+    KnownLease(Config config, LongSupplier sequence, long now) {
+        this.sequence = sequence;
         leaseDuration = config.leaseDuration().toNanos();
         retryPeriod = config.retryPeriod().toNanos();
         renewalInterval = retryPeriod;
@@ -890,7 +938,7 @@ final class KnownLease {
     }
 
     /**
-     * Takes in an observation unless a newer one is known. Restarts the expiry timer.
+     * Takes in an observation unless a newer one is known.
      *
      * @param seen null if the Lease does not exist at {@code seenVersion}
      */
@@ -900,20 +948,40 @@ final class KnownLease {
         }
     }
 
-    /** A GET found no Lease. Such an answer has no version of its own. */
-    void observeMissing(long now, Instant wallClock) {
-        if (lease != null || !known) {
+    /**
+     * A request that was sent at this place in the order found no Lease. Such an answer has no version, and proves something only about the
+     * time after its request was sent: where the Lease was observed since, the answer may be stale, and a GET has to decide.
+     */
+    void observeMissing(long requestSequence, long now, Instant wallClock) {
+        if (known && observedSequence > requestSequence) {
+            mustBeRead = true;
+        } else if (lease != null || !known) {
             write(null, version, now, wallClock);
-            changedAt = now;
         }
     }
 
+    /** Whether a reply to the request at this place has an older version than was observed before: the API server's history was rewritten. */
+    boolean isOlder(String replyVersion, long requestSequence) {
+        return observedSequence < requestSequence && ResourceVersion.isNewer(version, replyVersion);
+    }
+
+    /** History was rewritten: nothing that was observed counts any more. */
+    void forget() {
+        known = false;
+        lease = null;
+        version = "0";
+        ownVersion = null;
+        mustBeRead = false;
+        watchBehindSince = Elector.NEVER;
+    }
+
+    /** Only a change of the record restarts the expiry timer: a touch of other metadata says nothing about the holder. */
     private void write(Lease seen, String seenVersion, long now, Instant wallClock) {
-        boolean wasFree = known && !isHeld();
+        boolean restarts = !known || (seen == null ? isHeld() : !seen.hasSameRecord(lease) && (isHeld() || seen.isHeld()));
         String holder = seen == null ? "" : seen.holder();
         if (isHeld()) {
             previousHolder = lease.holder();
-            if (holder.equals(previousHolder)) {
+            if (restarts && holder.equals(previousHolder)) {
                 renewalInterval = Math.clamp(now - changedAt, retryPeriod, Math.max(retryPeriod, recordedDuration() / 5));
             }
         }
@@ -921,12 +989,14 @@ final class KnownLease {
             holderSince = wallClock;
             transitions++;
         }
+        if (!known) {
+            firstClaim = seen == null ? null : seen.claim();
+        }
         known = true;
         lease = seen;
         version = seenVersion;
-        if (isHeld() || !wasFree) {
-            changedAt = now;
-        }
+        observedSequence = sequence.getAsLong();
+        changedAt = restarts ? now : changedAt;
     }
 
     /** The watch has shown something: it is alive. */
@@ -942,8 +1012,13 @@ final class KnownLease {
         }
     }
 
-    void setWriteUncertain(boolean uncertain) {
-        writeUncertain = uncertain;
+    void setMustBeRead(boolean mustBeRead) {
+        this.mustBeRead = mustBeRead;
+    }
+
+    /** This process tries to acquire the Lease with this claim. */
+    void attempted(Claim claim) {
+        attemptedAt = claim.acquireTime();
     }
 
     /** A GET has proved that no pod of this uid runs any more: a Lease with its claim is free, for good, since uids are never reused. */
@@ -961,8 +1036,8 @@ final class KnownLease {
         return known;
     }
 
-    boolean isWriteUncertain() {
-        return writeUncertain;
+    boolean mustBeRead() {
+        return mustBeRead;
     }
 
     boolean isHeld() {
@@ -980,8 +1055,26 @@ final class KnownLease {
     }
 
     /** Whether the Lease names this very pod: not only its name, which a successor in a StatefulSet shares, but its uid. */
-    boolean isHeldBy(String pod, String uid) {
+    boolean namesPod(String pod, String uid) {
         return claim() != null && claim().pod().equals(pod) && claim().uid().equals(uid);
+    }
+
+    /**
+     * Whether this process holds the Lease, or a predecessor of it in the same pod does: the container was restarted. A claim of the own
+     * pod that appears later is that of a second process for the same pod.
+     */
+    boolean isHeldBySelf(String pod, String uid) {
+        if (isHeld() && version.equals(ownVersion)) {
+            return true;
+        }
+        return namesPod(pod, uid) && (claim().isSameWin(firstClaim) || claim().acquireTime().equals(ownAcquireTime)
+                || claim().acquireTime().equals(attemptedAt));
+    }
+
+    /** A PUT of this process made this version: it proves who holds the Lease even where the claim was stripped. */
+    void written(Lease put, String putVersion) {
+        ownVersion = putVersion;
+        ownAcquireTime = put.acquireTime();
     }
 
     boolean isGone(String uid) {
@@ -1057,29 +1150,71 @@ final class KnownGroup {
     private final Map<String, Observation> pods = new TreeMap<>();
     /** Names of pods whose observation is known to be stale: they are read again, and not written to before. */
     private final Set<String> stale = new TreeSet<>();
+    /** Versions at which pods left the group, while a reply that was answered before may still arrive. */
+    private final Map<String, String> removed = new TreeMap<>();
     private boolean known;
     private String uid;
+    /** The newest version of any pod or list that was observed, and the place of that observation. */
+    private String newest = "0";
+    private long newestSequence;
     private long unreadySince;
     private boolean anotherBecameReady = true;
 
-    /** {@code self} is the own pod's name; {@code sequence} gives each observation its place. */
-    KnownGroup(String self, LongSupplier sequence) {
-        this.self = self;
+    /** {@code sequence} gives each observation its place. */
+    KnownGroup(Config config, LongSupplier sequence) {
+        this.self = config.pod();
+        this.uid = config.podUid();
         this.sequence = sequence;
     }
 
     /** Takes in a list of the whole group: pods that are missing and not newer than the list are gone. */
     void observe(List<Pod> seen, String version, long now) {
         Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
-        pods.values().removeIf(o -> !names.contains(o.pod().name()) && !ResourceVersion.isNewer(o.pod().version(), version));
+        for (Pod last : all().filter(pod -> !names.contains(pod.name())).toList()) {
+            observeRemoved(last.name(), version);
+        }
         seen.forEach(pod -> observe(pod, now));
         known = true;
+        noteVersion(version, sequence.getAsLong());
     }
 
-    /** Takes in an observation unless a newer one of that name is known. */
+    private void noteVersion(String version, long place) {
+        if (ResourceVersion.isNewer(version, newest)) {
+            newest = version;
+            newestSequence = place;
+        }
+    }
+
+    /** Whether a list that was requested at this place is older than what was observed before: history was rewritten. */
+    boolean isListOlder(String version, long requestSequence) {
+        return newestSequence < requestSequence && isOlderThanNewest(version);
+    }
+
+    /** Whether this version is older than the newest that was observed. */
+    boolean isOlderThanNewest(String version) {
+        return ResourceVersion.isNewer(newest, version);
+    }
+
+    /** The same for the reply to a GET or PATCH of one pod. */
+    boolean isPodOlder(Pod reply, long requestSequence) {
+        Observation last = pods.get(reply.name());
+        return last != null && last.sequence() < requestSequence && ResourceVersion.isNewer(last.pod().version(), reply.version());
+    }
+
+    /** History was rewritten: nothing that was observed counts any more. */
+    void forget() {
+        pods.clear();
+        stale.clear();
+        removed.clear();
+        known = false;
+        newest = "0";
+    }
+
+    /** Takes in an observation unless a newer one of that name, or a newer removal, is known. */
     void observe(Pod seen, long now) {
         Observation last = pods.get(seen.name());
-        if (last != null && !ResourceVersion.isNewer(seen.version(), last.pod().version())) {
+        String newestKnown = last != null ? last.pod().version() : removed.getOrDefault(seen.name(), "0");
+        if (!ResourceVersion.isNewer(seen.version(), newestKnown)) {
             return;
         }
         if (isSelf(seen.name())) {
@@ -1087,7 +1222,10 @@ final class KnownGroup {
         } else if (seen.ready() && (last == null || !last.pod().ready())) {
             anotherBecameReady = true;
         }
-        pods.put(seen.name(), new Observation(seen, sequence.getAsLong()));
+        long place = sequence.getAsLong();
+        pods.put(seen.name(), new Observation(seen, place));
+        stale.remove(seen.name());
+        noteVersion(seen.version(), place);
     }
 
     /** A pod has left the watched group at this version. Returns false, and removes nothing, if a newer observation is known. */
@@ -1097,12 +1235,28 @@ final class KnownGroup {
             return false;
         }
         pods.remove(name);
+        removed.put(name, version);
+        noteVersion(version, sequence.getAsLong());
         return true;
     }
 
-    /** A GET did not find the pod. */
-    void observeMissing(String name) {
+    /** Forgets the removal of pods about which no reply is under way any more. */
+    void forgetRemoved(Predicate<String> isUnderWay) {
+        removed.keySet().removeIf(isUnderWay.negate());
+    }
+
+    /**
+     * A GET that was sent at this place in the order did not find the pod. That proves something only about the time after it was sent:
+     * where the pod was observed since, the answer may be stale, and another GET has to decide. Returns whether the pod is gone.
+     */
+    boolean observeMissing(String name, long requestSequence) {
+        Observation last = pods.get(name);
+        if (last != null && last.sequence() > requestSequence) {
+            stale.add(name);
+            return false;
+        }
         pods.remove(name);
+        return true;
     }
 
     /** The own pod's uid, by which it differs from another pod of its name. */
@@ -1110,7 +1264,7 @@ final class KnownGroup {
         this.uid = uid;
     }
 
-    /** The own pod's uid; null until it was read. */
+    /** The own pod's uid; null until it is known. */
     String uid() {
         return uid;
     }
@@ -1181,25 +1335,32 @@ final class Requests {
     static final String LEASE = "lease:";
     static final String GROUP = "group:";
     private static final long FIRST_RETRY = TimeUnit.MILLISECONDS.toNanos(50);
+    /** So many requests to one object may follow each other at once; after that, two per retry-period. */
+    private static final int BURST = 30;
 
     private final RandomGenerator random;
     private final long retryPeriod;
+    private final long longestPause;
     private final Map<String, Effect.Request> pending = new HashMap<>();
     private final Map<String, Backoff> backoffs = new HashMap<>();
+    /** When the requests to an object would have been sent if they had come at their average rate; absent if that is past. */
+    private final Map<String, Long> spentUntil = new HashMap<>();
     private long sequence;
     private long leaseSentAt;
 
     /** Failures in a row of the requests to one object. */
     private static final class Backoff {
         int failures;
+        int conflicts;
         long until;
         String answer;
         Class<?> request;
     }
 
-    Requests(RandomGenerator random, long retryPeriod) {
+    Requests(Config config, RandomGenerator random) {
         this.random = random;
-        this.retryPeriod = retryPeriod;
+        this.retryPeriod = config.retryPeriod().toNanos();
+        this.longestPause = config.renewDeadline().toNanos() / 2;
     }
 
     static String target(Effect.Request request) {
@@ -1219,12 +1380,21 @@ final class Requests {
     }
 
     void sent(Effect.Request request, long now) {
-        pending.put(target(request), request);
-        leaseSentAt = target(request).equals(LEASE) ? now : leaseSentAt;
+        String target = target(request);
+        pending.put(target, request);
+        leaseSentAt = target.equals(LEASE) ? now : leaseSentAt;
+        spentUntil.values().removeIf(until -> until <= now);
+        backoffs.entrySet().removeIf(b -> now > b.getValue().until + 2 * retryPeriod && !isPending(b.getKey()));
+        spentUntil.merge(target, now + retryPeriod / 2, (until, fresh) -> until + retryPeriod / 2);
     }
 
     boolean isPending(String target) {
         return pending.containsKey(target);
+    }
+
+    /** The request to the object that is under way; null if there is none. */
+    Effect.Request pending(String target) {
+        return pending.get(target);
     }
 
     boolean isPatchPending() {
@@ -1239,39 +1409,55 @@ final class Requests {
     /** When the object may be asked for again; 0 for at once. */
     long notBefore(String target) {
         Backoff backoff = backoffs.get(target);
-        return backoff == null ? 0 : backoff.until;
+        return Math.max(backoff == null ? 0 : backoff.until, budgetAt(target));
     }
 
-    /** What the failing requests were answered, by object, for people; empty if none fails. */
-    String failures() {
-        return backoffs.entrySet().stream().map(b -> b.getKey() + ": " + b.getValue().answer).collect(Collectors.joining("; "));
+    /** When the object's budget allows the next request: this bounds what a fight with another writer costs. */
+    long budgetAt(String target) {
+        return spentUntil.getOrDefault(target, 0L) - (BURST - 1) * (retryPeriod / 2);
+    }
+
+    /** The object of a request, for people. */
+    static String describe(String target) {
+        return target.equals(LEASE) ? "the Lease" : target.equals(GROUP) ? "the pods" : "pod " + target;
+    }
+
+    /** What the latest request to the object was answered; null if it did not fail. */
+    String failure(String target) {
+        Backoff backoff = backoffs.get(target);
+        return backoff == null ? null : backoff.answer;
     }
 
     /**
-     * Retries to one object back off from 50 ms to retry-period. The first conflict is retried at once, because it only means that the
-     * observation was stale. A successful read does not reset the back-off of a failing write.
+     * Retries after failures back off from 50 ms to retry-period. The first conflict is retried at once, because it only means that the
+     * observation was stale, and the next ones after a constant pause, because each try is as likely to succeed as the last. A successful
+     * read does not reset the back-off of a failing write.
      */
     void answered(Effect.Request request, Reply reply, long now) {
         String target = target(request);
         pending.remove(target);
         if (reply instanceof Reply.Failed failed) {
-            backOff(target, request, failed.why(), failed.pauseNanos(), 0, now);
+            Backoff backoff = backOff(target, request, failed.why());
+            long pause = jittered(Math.min(retryPeriod, FIRST_RETRY << Math.min(backoff.failures++, 10)));
+            backoff.until = now + Math.max(pause, Math.min(failed.pauseNanos(), longestPause));
         } else if (reply instanceof Reply.Conflict) {
-            backOff(target, request, "conflict", 0, 1, now);
+            Backoff backoff = backOff(target, request, "409 conflict");
+            backoff.until = now + (backoff.conflicts++ == 0 ? 0 : jittered(Math.min(retryPeriod, FIRST_RETRY)));
         } else {
             backoffs.computeIfPresent(target, (same, backoff) ->
                     backoff.request == request.getClass() || now > backoff.until + 2 * retryPeriod ? null : backoff);
         }
     }
 
-    private void backOff(String target, Effect.Request request, String answer, long atLeast, int free, long now) {
+    private Backoff backOff(String target, Effect.Request request, String answer) {
         Backoff backoff = backoffs.computeIfAbsent(target, t -> new Backoff());
-        int doublings = Math.min(backoff.failures++, 10) - free;
-        long pause = doublings < 0 ? 0 : Math.min(retryPeriod, FIRST_RETRY << doublings);
-        pause += (long) (pause * 0.2 * random.nextDouble());
-        backoff.until = now + Math.max(pause, atLeast);
         backoff.answer = answer;
         backoff.request = request.getClass();
+        return backoff;
+    }
+
+    private long jittered(long pause) {
+        return pause + (long) (pause * 0.2 * random.nextDouble());
     }
 }
 
@@ -1323,6 +1509,9 @@ final class Counters {
  */
 final class Elector {
 
+    /** What is warned of, each at most once a minute. */
+    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, FIGHT }
+
     /** A time that is never reached. */
     static final long NEVER = Long.MAX_VALUE;
     private static final long RANK_DELAY = TimeUnit.MILLISECONDS.toNanos(50);
@@ -1364,7 +1553,12 @@ final class Elector {
     private String promotedOnVersion;
     /** The latest time that was written into the Lease. */
     private Instant lastLeaseTime = Instant.EPOCH;
+    /** Whether the own pod has been read by name: its uid is that of a pod that existed. */
+    private boolean wasOwnPodRead;
+    /** Whether the watch has shown an older version than was known: a LIST has to tell whether history was rewritten. */
+    private boolean rewriteSuspected;
     private Status published;
+    private final Map<Matter, Long> lastWarned = new EnumMap<>(Matter.class);
 
     /**
      * @param config settings, whose rules hold
@@ -1376,9 +1570,9 @@ final class Elector {
         this.leaseDuration = config.leaseDuration().toNanos();
         this.renewDeadline = config.renewDeadline().toNanos();
         this.retryPeriod = config.retryPeriod().toNanos();
-        this.requests = new Requests(random, retryPeriod);
-        this.lease = new KnownLease(config, now);
-        this.group = new KnownGroup(config.pod(), requests::nextSequence);
+        this.requests = new Requests(config, random);
+        this.lease = new KnownLease(config, requests::nextSequence, now);
+        this.group = new KnownGroup(config, requests::nextSequence);
     }
 
     /**
@@ -1427,7 +1621,10 @@ final class Elector {
                 lease.eventReceived(now);
                 lease.observe(null, deleted.version(), now, wallClock);
             }
-            case Event.PodsListed listed -> group.observe(listed.pods(), listed.version(), now);
+            case Event.PodsListed listed -> {
+                rewriteSuspected |= group.isOlderThanNewest(listed.version());
+                group.observe(listed.pods(), listed.version(), now);
+            }
             case Event.PodUpdated updated -> group.observe(updated.pod(), now);
             case Event.PodRemoved removed -> onPodRemoved(removed.name(), removed.version());
             case Event.Replied replied -> onReply(replied.request(), replied.reply());
@@ -1457,51 +1654,111 @@ final class Elector {
     }
 
     private void onReply(Effect.Request request, Reply reply) {
-        requests.answered(request, reply, now);
+        Reply outcome = outcome(request, reply);
+        requests.answered(request, outcome, now);
+        forgetIfHistoryWasRewritten(request, reply);
         switch (request) {
-            case Effect.GetLease get -> onLeaseReply(reply);
-            case Effect.CreateLease create -> onLeaseReply(reply);
+            case Effect.GetLease get -> onLeaseReply(get, reply);
+            case Effect.CreateLease create -> onLeaseReply(create, reply);
             case Effect.PutLease put -> {
-                onLeaseReply(reply);
+                onLeaseReply(put, reply);
                 if (reply instanceof Reply.LeaseReply ok && !ok.created()) {
-                    onLeaseWritten(put, ok.lease().version());
+                    onLeaseWritten(put, ok.lease());
                 }
             }
             case Effect.ListPods list -> {
                 if (reply instanceof Reply.PodListReply all) {
+                    rewriteSuspected = false;
                     group.observe(all.pods(), all.version(), now);
-                    if (role instanceof Role.Acquiring acquiring) {
+                    if (role instanceof Role.Acquiring acquiring && acquiring.listSentFor != null) {
                         acquiring.listedFor = acquiring.listSentFor;
+                        acquiring.listVersion = all.version();
                     }
                 }
             }
             case Effect.GetPod get -> onPodRead(get, reply);
-            case Effect.PatchPod patch -> onPodPatched(patch, reply);
+            case Effect.PatchPod patch -> onPodPatched(patch, reply, outcome);
+        }
+        group.forgetRemoved(name -> requests.isPending(name) || requests.isPending(Requests.GROUP));
+    }
+
+    /** A write that was answered by 200 and changed nothing is a failure: an admission webhook or policy rewrites it. */
+    private Reply outcome(Effect.Request request, Reply reply) {
+        String rewritten = null;
+        if (request instanceof Effect.PatchPod patch && reply instanceof Reply.PodReply ok) {
+            rewritten = patch.rewrittenKey(ok.pod(), config);
+        } else if (request instanceof Effect.PutLease put && reply instanceof Reply.LeaseReply ok
+                && !ok.lease().holder().equals(put.lease().holder())) {
+            rewritten = "holderIdentity";
+        }
+        if (rewritten == null) {
+            return reply;
+        }
+        String why = "200, but an admission webhook or policy rewrites " + rewritten;
+        warn(Matter.REWRITTEN, "writes to " + Requests.describe(Requests.target(request)) + " have no effect answer=\"" + why
+                + "\"; exempt the sidecar from it");
+        return new Reply.Failed(why, 0);
+    }
+
+    /**
+     * A reply is older than what was observed before its request was sent: etcd was restored from a backup. What was observed, and a win that
+     * rests on it, no longer counts.
+     */
+    private void forgetIfHistoryWasRewritten(Effect.Request request, Reply reply) {
+        boolean rewritten = switch (reply) {
+            case Reply.LeaseReply ok -> lease.isOlder(ok.lease().version(), request.sequence());
+            case Reply.PodReply ok -> group.isPodOlder(ok.pod(), request.sequence());
+            case Reply.PodListReply all -> group.isListOlder(all.version(), request.sequence());
+            default -> false;
+        };
+        if (rewritten) {
+            warn(Matter.HISTORY, "resource versions went back: etcd was restored from a backup; starting anew");
+            if (stopLeading("history was rewritten")) {
+                recordStoppedLeading();
+            }
+            lease.forget();
+            group.forget();
+            rewriteSuspected = false;
+            role = new Role.Following(0);
+            effects.add(new Effect.RestartWatches());
         }
     }
 
-    private void onLeaseReply(Reply reply) {
+    private void onLeaseReply(Effect.Request request, Reply reply) {
         switch (reply) {
             case Reply.LeaseReply ok -> {
-                lease.setWriteUncertain(false);
+                lease.setMustBeRead(false);
                 lease.replyReceived(ok.lease().version(), now);
                 observeLease(ok.lease());
             }
             case Reply.NotFound notFound -> {
-                lease.setWriteUncertain(false);
-                lease.observeMissing(now, wallClock);
+                lease.setMustBeRead(false);
+                lease.observeMissing(request.sequence(), now, wallClock);
             }
             case Reply.NotSent notSent -> { }
-            default -> lease.setWriteUncertain(true);
+            default -> lease.setMustBeRead(true);
         }
     }
 
-    /** A PUT on the version and uid that were observed succeeded. A PUT that created the Lease (201) is no such success. */
-    private void onLeaseWritten(Effect.PutLease put, String version) {
-        if (role instanceof Role.Acquiring acquiring && acquiring.isAttempt(put)) {
-            role = new Role.Leading(acquiring, version, lease.previousHolder(), now);
+    /**
+     * A PUT on the version and uid that were observed succeeded. A PUT that created the Lease (201) is no such success, nor is one whose
+     * holder was rewritten. The version that it made is this process's, even where a webhook has stripped the claim.
+     */
+    private void onLeaseWritten(Effect.PutLease put, Lease made) {
+        if (put.lease().claim() == null || !made.holder().equals(put.lease().holder())) {
+            return;
         }
-        if (role instanceof Role.Leading leading && leading.version.equals(version)) {
+        if (made.claim() == null) {
+            warn(Matter.CLAIM_STRIPPED, "an admission webhook or policy strips the annotation " + config.claimAnnotation() + " of the Lease "
+                    + config.leaseName() + "; this pod leads, but cannot hand over: exempt the sidecar from it");
+        }
+        lease.written(put.lease(), made.version());
+        if (role instanceof Role.Acquiring acquiring && acquiring.isAttempt(put)) {
+            role = new Role.Leading(acquiring, made.version(), lease.previousHolder(), now);
+        }
+        if (role instanceof Role.Leading leading) {
+            leading.claim = put.lease().claim();
+            leading.version = made.version();
             leading.writableBefore = put.sequence();
             leading.renewedAt = requests.leaseSentAt();
             counters.renewed(leading.renewedAt);
@@ -1509,39 +1766,48 @@ final class Elector {
     }
 
     private void onPodRead(Effect.GetPod get, Reply reply) {
+        boolean isSelf = group.isSelf(get.name());
         switch (reply) {
             case Reply.PodReply ok -> {
                 group.markFresh(get.name());
                 if (get.suspectUid() != null && (!ok.pod().uid().equals(get.suspectUid()) || ok.pod().finished())) {
                     lease.holderIsGone(get.suspectUid(), now);
                 }
-                if (group.isSelf(get.name()) && group.uid() == null) {
+                if (isSelf && group.uid() == null) {
                     group.setUid(ok.pod().uid());
                 }
-                if (group.isSelf(get.name()) && !group.uid().equals(ok.pod().uid())) {
-                    exit(0, "the own pod " + get.name() + " was replaced by another of the same name");
+                if (isSelf && !group.uid().equals(ok.pod().uid())) {
+                    exitReplaced(ok.pod());
                 } else {
+                    wasOwnPodRead |= isSelf;
                     group.observe(ok.pod(), now);
                 }
             }
             case Reply.NotFound notFound -> {
                 group.markFresh(get.name());
-                group.observeMissing(get.name());
                 if (get.suspectUid() != null) {
                     lease.holderIsGone(get.suspectUid(), now);
                 }
-                if (group.isSelf(get.name())) {
-                    exit(group.uid() == null ? 1 : 0, group.uid() == null
-                            ? "--pod-name: pod " + get.name() + " does not exist in namespace " + config.namespace()
-                            : "the own pod " + get.name() + " was deleted");
+                if (group.observeMissing(get.name(), get.sequence()) && isSelf) {
+                    exit(wasOwnPodRead ? 0 : 1, wasOwnPodRead ? "the own pod " + get.name() + " was deleted"
+                            : "--pod-name: pod " + get.name() + " does not exist in namespace " + config.namespace());
                 }
             }
             default -> { }
         }
     }
 
-    private void onPodPatched(Effect.PatchPod patch, Reply reply) {
-        String result = switch (reply) {
+    private void exitReplaced(Pod found) {
+        if (wasOwnPodRead) {
+            exit(0, "the own pod " + found.name() + " was replaced by another of the same name");
+        } else {
+            exit(1, "--pod-name: pod " + found.name() + " has uid " + found.uid() + ", but this container belongs to a pod of uid "
+                    + group.uid() + ": it was replaced under the same name");
+        }
+    }
+
+    private void onPodPatched(Effect.PatchPod patch, Reply reply, Reply outcome) {
+        String result = switch (outcome) {
             case Reply.PodReply ok -> "ok";
             case Reply.NotSent notSent -> "unsent";
             case Reply.NotFound notFound -> "missing";
@@ -1549,10 +1815,12 @@ final class Elector {
             default -> "failed";
         };
         counters.patched(result, result.equals("ok") && patch.healing());
+        Observation last = group.get(patch.name());
         if (reply instanceof Reply.PodReply ok) {
             group.observe(ok.pod(), now);
-        } else if (!(reply instanceof Reply.NotSent)) {
-            group.markStale(patch.name());
+        } else if (!(reply instanceof Reply.NotSent)
+                && (last == null || !ResourceVersion.isNewer(last.pod().version(), patch.version()))) {
+            group.markStale(patch.name()); // otherwise the watch has already shown what the patch did not rest on
         }
     }
 
@@ -1560,12 +1828,15 @@ final class Elector {
 
     private void decide() {
         if (stopAt != NEVER && reachedElseWakeAt(stopAt + EXIT_TIMEOUT)) {
-            stopLeading("time limit"); // without an Event, since nothing would wait for its answer
-            end(0, "stopped at the time limit, the hand-over unfinished");
+            stopLeading("exit timeout"); // without an Event, since nothing would wait for its answer
+            end(0, "exit timeout reached before the hand-over finished");
             return;
         }
         checkWatchLiveness();
         rereadPods();
+        if (rewriteSuspected && !(role instanceof Role.Acquiring)) {
+            send(Requests.GROUP, Effect.ListPods::new);
+        }
         switch (role) {
             case Role.Following following -> follow(following);
             case Role.Acquiring acquiring -> acquire(acquiring);
@@ -1626,11 +1897,15 @@ final class Elector {
             return;
         }
         sendRegistration();
-        if (!lease.isKnown() || lease.isWriteUncertain()) {
+        if (!lease.isKnown() || lease.mustBeRead()) {
             sendGetLease();
             return;
         }
         verifyHolderExists();
+        if (lease.namesPod(config.pod(), group.uid()) && !isHeldBySelf()) {
+            warn(Matter.SECOND_PROCESS, "another process acquires the Lease for this pod: two sidecars of one election run in pod "
+                    + config.pod() + " or under its name; stop one of them");
+        }
         Pod own = group.own();
         if (isRegistered() && mayAcquire(following.notBefore())) {
             role = new Role.Acquiring(following.notBefore());
@@ -1654,8 +1929,16 @@ final class Elector {
         String last = lastHolder();
         boolean wasLast = own.name().equals(last);
         long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
-        boolean another = !own.ready() && others.stream().anyMatch(Pod::ready);
-        return Math.min(before * RANK_DELAY, retryPeriod) + (wasLast || another ? retryPeriod : 0);
+        boolean anotherIsReady = !own.ready() && others.stream().anyMatch(Pod::ready);
+        return Math.min(before * RANK_DELAY, retryPeriod) + (wasLast || anotherIsReady || isOfOlderRevision(own) ? retryPeriod : 0);
+    }
+
+    /** Whether a rolling update is about to replace this pod: the newest Ready pod is of another revision. */
+    private boolean isOfOlderRevision(Pod own) {
+        Optional<Pod> newest = Stream.concat(others(), Stream.of(own)).filter(p -> p.isAlive() && p.ready())
+                .max(Comparator.comparing(Pod::created).thenComparing(Pod::name));
+        return newest.isPresent() && own.revision() != null && newest.get().revision() != null
+                && !own.revision().equals(newest.get().revision());
     }
 
     /** The pod that held the Lease last: where no holder was observed, the labelled one; empty if there is none. */
@@ -1686,7 +1969,7 @@ final class Elector {
             return;
         }
         Lease free = lease.get();
-        if (lease.isWriteUncertain() || isTerminating() || !mayAcquire(acquiring.notBefore)) {
+        if (lease.mustBeRead() || isTerminating() || !mayAcquire(acquiring.notBefore)) {
             role = new Role.Following(acquiring.notBefore);
         } else if (free == null) {
             send(Requests.LEASE, Effect.CreateLease::new);
@@ -1699,6 +1982,7 @@ final class Elector {
             Claim claim = new Claim(config.pod(), group.uid(), time, time);
             Effect.PutLease attempt = sendPutLease(free.heldBy(claim, config.leaseDuration().toSeconds()));
             if (attempt != null) {
+                lease.attempted(claim);
                 acquiring.attempt = attempt;
                 acquiring.freeSince = Math.min(lease.freeAt(), now);
                 acquiring.wasReleased = !lease.isHeld();
@@ -1716,6 +2000,9 @@ final class Elector {
     // --- Leading -----------------------------------------------------------------------------------------------------
 
     private void lead(Role.Leading leading) {
+        if (!isWon(leading) && awaitsAnswer()) {
+            return;
+        }
         if (!isWon(leading)) {
             boolean owesEvent = stopLeading("the Lease " + (!lease.isHeld() ? "was emptied or deleted"
                     : isHeldBySelf() ? "was written by somebody else" : "was taken by " + lease.holder()));
@@ -1735,8 +2022,10 @@ final class Elector {
             startReleasing(Role.Reason.UNREADY, 0);
             return;
         }
+        boolean isLabelled = group.own() != null && group.own().isLabelled();
+        leading.unlabelledSince = isLabelled ? NEVER : Math.min(leading.unlabelledSince, now);
         boolean needsRenewal = reconcileLabels(leading);
-        if (lease.isWriteUncertain()) {
+        if (lease.mustBeRead()) {
             sendGetLease();
         } else if (needsRenewal || reachedElseWakeAt(leading.renewedAt + retryPeriod)) {
             sendPutLease(lease.get().heldBy(leading.claim.renewed(nextLeaseTime()), config.leaseDuration().toSeconds()));
@@ -1771,19 +2060,21 @@ final class Elector {
         return lease.get() != null && lease.get().version().equals(leading.version);
     }
 
+    /** Whether the observed Lease may be what the PUT under way writes, with its claim stripped. Then the answer has to tell. */
+    private boolean awaitsAnswer() {
+        return requests.pending(Requests.LEASE) instanceof Effect.PutLease put && lease.isHeld() && lease.claim() == null
+                && lease.holder().equals(put.lease().holder()) && put.lease().renewTime().equals(lease.get().renewTime());
+    }
+
     /**
      * Write: fence all other pods, the labelled one last, then promote the own pod; and the same again whenever an event shows that
-     * something is not as it should be. No pod is promoted over an unfenced one. Returns whether a write waits for a renewal.
+     * something is not as it should be. No pod is promoted over one that is neither fenced nor harmless; those that are harmless are fenced
+     * after the promotion. Returns whether a write waits for a renewal.
      */
     private boolean reconcileLabels(Role.Leading leading) {
-        boolean needsRenewal = false;
-        List<Observation> unfenced = unfenced(leading);
-        boolean onlyLabelled = unfenced.stream().allMatch(o -> o.pod().isLabelled());
-        for (Observation other : unfenced) {
-            if (onlyLabelled || !other.pod().isLabelled()) {
-                needsRenewal |= !patchUnderLease(leading, other, "false");
-            }
-        }
+        List<Observation> blocking = unfenced(leading, false);
+        boolean onlyLabelled = blocking.stream().allMatch(o -> o.pod().isLabelled());
+        boolean needsRenewal = fence(leading, blocking.stream().filter(o -> onlyLabelled || !o.pod().isLabelled()).toList());
         if (holdsLeaseUntilSigterm()) {
             if (mayCarryLabel()) {
                 sendSelfFence();
@@ -1791,14 +2082,41 @@ final class Elector {
             return needsRenewal;
         }
         sendRegistration();
-        if (isRegistered() && unfenced.isEmpty()) {
+        if (isRegistered() && blocking.isEmpty()) {
             needsRenewal |= !promoteSelf(leading);
+        }
+        if (leading.unlabelledSince == NEVER) {
+            needsRenewal |= fence(leading, unfenced(leading, true));
         }
         return needsRenewal;
     }
 
-    private List<Observation> unfenced(Role.Leading leading) {
-        return group.others().filter(o -> isOurs(o.pod()) && !isFenced(o.pod(), leading.epoch)).toList();
+    /** Returns whether one of the fences waits for a renewal. */
+    private boolean fence(Role.Leading leading, List<Observation> unfenced) {
+        boolean needsRenewal = false;
+        for (Observation other : unfenced) {
+            String failure = requests.failure(other.pod().name());
+            if (failure != null && leading.unlabelledSince != NEVER) {
+                warn(Matter.FENCE_FAILS, "promotion waits for the fence of pod " + other.pod().name() + " answer=\"" + failure
+                        + "\"; let the sidecar patch it, or delete it");
+            }
+            needsRenewal |= !patchUnderLease(leading, other, "false");
+        }
+        return needsRenewal;
+    }
+
+    /** The other pods that are not fenced and are, or are not, harmless. */
+    private List<Observation> unfenced(Role.Leading leading, boolean isHarmless) {
+        return group.others().filter(o -> isOurs(o.pod()) && !isFenced(o.pod(), leading.epoch)
+                && isHarmless(leading, o.pod()) == isHarmless).toList();
+    }
+
+    /**
+     * Whether no {@code true} can appear on a pod even if it is not fenced: it is not labelled, and it has changed since the group was
+     * listed. A {@code true} that a former leader still has in flight rests on a version no newer than the listed one, so it is refused.
+     */
+    private static boolean isHarmless(Role.Leading leading, Pod pod) {
+        return !pod.isLabelled() && ResourceVersion.isNewer(pod.version(), leading.listVersion);
     }
 
     private static boolean isFenced(Pod pod, String epoch) {
@@ -1813,11 +2131,9 @@ final class Elector {
         Observation own = group.get(config.pod());
         Pod pod = own.pod();
         if (pod.isLabelled() && "true".equals(pod.participation()) && leading.epoch.equals(pod.epoch())) {
-            leading.unlabelledSince = NEVER;
             reportPromotion(leading);
             return true;
         }
-        leading.unlabelledSince = pod.isLabelled() ? NEVER : Math.min(leading.unlabelledSince, now);
         return patchUnderLease(leading, own, "true");
     }
 
@@ -1843,13 +2159,15 @@ final class Elector {
         return observation.sequence() < leading.writableBefore;
     }
 
-    /** A leader that could not be labelled for a lease-duration only blocks the others and must release the Lease. */
+    /** A leader that could not be labelled for a lease-duration, for whatever reason, only blocks the others and must release the Lease. */
     private void releaseIfUnlabelled(Role.Leading leading) {
         if (holdsLeaseUntilSigterm() || leading.unlabelledSince == NEVER || !reachedElseWakeAt(leading.unlabelledSince + leaseDuration)) {
             return;
         }
-        String failures = requests.failures();
-        log(true, "gave the lease back: not labelled within lease-duration, because of " + (failures.isEmpty() ? "no answer" : failures));
+        String obstacle = unfenced(leading, false).stream().map(o -> o.pod().name()).findFirst().orElse(config.pod());
+        String answer = requests.failure(obstacle);
+        log(Level.ERROR, "released lease reason=not-labelled after=" + TimeUnit.NANOSECONDS.toSeconds(leaseDuration) + "s pod=" + obstacle
+                + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
         startReleasing(Role.Reason.UNLABELLED, now + leaseDuration);
     }
 
@@ -1861,13 +2179,19 @@ final class Elector {
 
     /** The order of the steps is the protocol: each waits for the one before. */
     private void release(Role.Releasing releasing) {
-        // 1. An unready leader serves no requests: its label goes first.
-        if (releasing.reason == Role.Reason.UNREADY && mayCarryLabel()) {
+        // 1. An unready leader serves no requests: its label goes first. One that is Ready again keeps the Lease.
+        boolean isUnready = releasing.reason == Role.Reason.UNREADY;
+        if (isUnready && isHeldBySelf() && !isTerminating() && group.own() != null && group.own().ready()
+                && !requests.isPending(Requests.LEASE)) {
+            finishReleasing(releasing);
+            return;
+        }
+        if (isUnready && mayCarryLabel()) {
             sendSelfFence();
             return;
         }
         // 2. Know whether the Lease is still held, then release it.
-        if (lease.isWriteUncertain()) {
+        if (lease.mustBeRead()) {
             sendGetLease();
             return;
         }
@@ -1970,12 +2294,23 @@ final class Elector {
     /** Sends a request, unless one to the same object is under way or has just failed: then it returns null. */
     private <R extends Effect.Request> R send(String target, LongFunction<R> request) {
         if (requests.isPending(target) || !reachedElseWakeAt(requests.notBefore(target))) {
+            warnOfFight(target);
             return null;
         }
         R sent = request.apply(requests.nextSequence());
         requests.sent(sent, now);
         effects.add(sent);
         return sent;
+    }
+
+    /** An object whose budget is spent is written by another program that undoes what this one writes, or the reverse. */
+    private void warnOfFight(String target) {
+        if (!requests.isPending(target) && now < requests.budgetAt(target) && mayWarn(Matter.FIGHT)) {
+            boolean isPod = !target.equals(Requests.LEASE) && !target.equals(Requests.GROUP);
+            effects.add(new Effect.WarnOfFight(isPod ? target : null, "requests to " + Requests.describe(target)
+                    + " follow each other without end, now throttled: another program keeps changing " + (isPod
+                    ? config.leadershipLabel() : "the Lease") + "; changes of leader are not logged one by one for a minute"));
+        }
     }
 
     /** Whether the time has come. If not, plans to be woken then. */
@@ -1989,7 +2324,7 @@ final class Elector {
     // --- What is known -----------------------------------------------------------------------------------------------
 
     private boolean isHeldBySelf() {
-        return lease.isHeldBy(config.pod(), group.uid());
+        return lease.isHeldBySelf(config.pod(), group.uid());
     }
 
     /** The other participants, and whatever else carries a label of ours. */
@@ -2010,7 +2345,7 @@ final class Elector {
         if (!leading.promoted) {
             leading.promoted = true;
             counters.promoted(leading.wasReleased, now - leading.freeSince);
-            log(false, "became leader epoch=" + leading.epoch + " after=" + TimeUnit.NANOSECONDS.toMillis(now - leading.freeSince)
+            report("became leader", " epoch=" + leading.epoch + " took=" + TimeUnit.NANOSECONDS.toMillis(now - leading.freeSince)
                     + "ms previous=" + (leading.previous.isEmpty() ? "none" : leading.previous));
             record("became leader");
         }
@@ -2019,7 +2354,7 @@ final class Elector {
     /** Logs the end of a lead, if there is one. Returns whether the Event of it is still owed. */
     private boolean stopLeading(String reason) {
         if (role instanceof Role.Leading leading) {
-            log(false, "stopped leading epoch=" + leading.epoch + " after=" + TimeUnit.NANOSECONDS.toSeconds(now - leading.wonAt)
+            report("stopped leading", " epoch=" + leading.epoch + " led=" + TimeUnit.NANOSECONDS.toSeconds(now - leading.wonAt)
                     + "s reason=\"" + reason + "\"");
             return leading.promoted;
         }
@@ -2031,12 +2366,38 @@ final class Elector {
         record("stopped leading");
     }
 
+    /** Logs a change of leader, unless a fight makes one after the other. */
+    private void report(String what, String details) {
+        if (!wasWarned(Matter.FIGHT)) {
+            log(Level.INFO, what + details);
+        }
+    }
+
     private void record(String what) {
         effects.add(new Effect.RecordEvent(lease.get() == null ? null : lease.get().uid(), config.pod() + " " + what));
     }
 
-    private void log(boolean warning, String line) {
-        effects.add(new Effect.Log(warning, line));
+    private void log(Level level, String line) {
+        effects.add(new Effect.Log(level, line));
+    }
+
+    private void warn(Matter matter, String line) {
+        if (mayWarn(matter)) {
+            log(Level.WARN, line);
+        }
+    }
+
+    private boolean mayWarn(Matter matter) {
+        boolean mayWarn = !wasWarned(matter);
+        if (mayWarn) {
+            lastWarned.put(matter, now);
+        }
+        return mayWarn;
+    }
+
+    private boolean wasWarned(Matter matter) {
+        Long last = lastWarned.get(matter);
+        return last != null && now - last < TimeUnit.MINUTES.toNanos(1);
     }
 
     /** The status goes out before any request of the same turn: a leader stops reporting itself as leader before it releases the Lease. */
@@ -2062,8 +2423,8 @@ final class Elector {
         boolean overdue = now >= leading.renewedAt + renewDeadline;
         if (overdue != leading.overdue) {
             leading.overdue = overdue;
-            String what = overdue ? "not renewed within renew-deadline, not leading until it is" : "leading again";
-            log(overdue, what + " epoch=" + leading.epoch);
+            log(overdue ? Level.WARN : Level.INFO, (overdue ? "lease not renewed within renew-deadline; not leading until renewed"
+                    : "lease renewed, leading again") + " epoch=" + leading.epoch);
         }
     }
 }
@@ -2155,8 +2516,9 @@ final class Sidecar {
                 sink.accept(status);
             }
             case Effect.RecordEvent event -> announced = workers.submit(() -> kubernetes.recordEvent(event));
-            case Effect.Log log when log.warning() -> LOG.warn(log.line());
-            case Effect.Log log -> LOG.info(log.line());
+            case Effect.Log log -> LOG.atLevel(log.level()).log(log.line());
+            case Effect.WarnOfFight fight ->
+                    workers.execute(() -> LOG.warn("{} other-writers={}", fight.line(), kubernetes.otherWriters(fight.pod())));
             case Effect.RestartWatches restart -> kubernetes.restartWatches();
             case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
         }
@@ -2317,9 +2679,10 @@ final class Kubernetes implements AutoCloseable {
         try {
             return switch (request) {
                 case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), namespace).executeWithHttpInfo());
-                case Effect.CreateLease create -> leaseIs(leases.createNamespacedLease(namespace, unheld()).executeWithHttpInfo());
+                case Effect.CreateLease create -> leaseIs(leases.createNamespacedLease(namespace, unheld()).fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.PutLease put ->
-                        leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease())).executeWithHttpInfo());
+                        leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease()))
+                                .fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.ListPods list -> podsAre(listPods());
                 case Effect.GetPod get -> new Reply.PodReply(decode(getPod(get.name())));
                 case Effect.PatchPod patch -> new Reply.PodReply(decode(patch(patch)));
@@ -2355,7 +2718,19 @@ final class Kubernetes implements AutoCloseable {
         putIfSet(annotations, config.epochAnnotation(), patch.epoch());
         String body = JSON.serialize(Map.of("metadata",
                 Map.of("resourceVersion", patch.version(), "labels", labels, "annotations", annotations)));
-        return core.patchNamespacedPod(patch.name(), namespace, new V1Patch(body)).buildCall(null);
+        return core.patchNamespacedPod(patch.name(), namespace, new V1Patch(body)).fieldManager(COMPONENT).buildCall(null);
+    }
+
+    /** The field managers that wrote to a pod, or to the Lease if {@code pod} is null, other than this program; empty if unknown. */
+    Set<String> otherWriters(String pod) {
+        try {
+            V1ObjectMeta meta = pod != null ? getPod(pod).metadata() : leases.readNamespacedLease(config.leaseName(), namespace).execute()
+                    .getMetadata();
+            return meta.getManagedFields() == null ? Set.of() : meta.getManagedFields().stream().map(V1ManagedFieldsEntry::getManager)
+                    .filter(manager -> !COMPONENT.equals(manager)).collect(Collectors.toCollection(TreeSet::new));
+        } catch (ApiException | RuntimeException unknown) {
+            return Set.of();
+        }
     }
 
     private static void putIfSet(Map<String, String> map, String key, String value) {
@@ -2704,7 +3079,13 @@ final class Kubernetes implements AutoCloseable {
                 value(meta.getLabels(), config.leadershipLabel()), value(meta.getLabels(), config.participationLabel()),
                 value(meta.getAnnotations(), config.epochAnnotation()), ready, meta.getDeletionTimestamp() != null,
                 Set.of("Succeeded", "Failed").contains(String.valueOf(status.phase())),
-                meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant());
+                meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant(), revision(meta.getLabels()));
+    }
+
+    /** The revision of a pod's template, as the controller of a Deployment, StatefulSet or DaemonSet labels it; null if none does. */
+    private static String revision(Map<String, String> labels) {
+        String ofReplicaSet = value(labels, "pod-template-hash");
+        return ofReplicaSet != null ? ofReplicaSet : value(labels, "controller-revision-hash");
     }
 
     /** What every object has. An answer without it is nonsense, however well-formed, and nobody beyond this section gets to see it. */

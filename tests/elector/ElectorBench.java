@@ -194,6 +194,11 @@ final class ElectorBench {
         this.answers = answers;
     }
 
+    /** Executes a request whose answer is not delivered. */
+    void execute(Effect.Request request) {
+        client.execute(request);
+    }
+
     /** From now on the watches deliver nothing, and nobody is told. */
     void silenceWatches() {
         watching = false;

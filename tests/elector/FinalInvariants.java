@@ -67,7 +67,7 @@ final class FinalInvariants {
             SimulatedProcess last = latest.get(uid);
             LabelInvariants.Labelling labelling = labels.latest(uid);
             boolean knew = last != null && labelling != null && (labelling.by() == last || labelling.at() < last.startedAt());
-            boolean left = knew && last.ended() != null && !last.ended().contains("time limit");
+            boolean left = knew && last.ended() != null && !last.ended().contains("exit timeout");
             Invariants.require(!left || world.mix.isOn(Fault.FOREIGN_TRUE), "I2",
                     () -> name + " is labelled, nobody runs, and its process ended by itself: " + last.ended());
         }

@@ -221,7 +221,7 @@ final class HandoverInvariants {
     /** Without a fault no hand-over is left unfinished. */
     void ended(SimulatedProcess process, String why) {
         long told = toldToGo.getOrDefault(process.pod().uid(), world.now());
-        Invariants.require(!why.contains("time limit") || !world.isCalmSince(told - 2 * world.mix.longestLease()), "exit",
+        Invariants.require(!why.contains("exit timeout") || !world.isCalmSince(told - 2 * world.mix.longestLease()), "exit",
                 () -> process + " " + why + ", without a fault");
     }
 }

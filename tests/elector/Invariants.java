@@ -108,7 +108,7 @@ final class Invariants {
 
     /** A process has written this line to its log. */
     void logged(SimulatedProcess process, String line) {
-        boolean givesBack = line.startsWith("gave the lease back");
+        boolean givesBack = line.startsWith("released lease reason=not-labelled");
         boolean stepsDown = line.endsWith("reason=\"not ready\"");
         world.coverage.countIf(givesBack, Coverage.Deed.GIVE_BACK);
         world.coverage.countIf(stepsDown, Coverage.Deed.STEP_DOWN);

@@ -66,7 +66,7 @@ class SabotageTest {
         return List.of(
                 sabotage("a leader does not fence the others", "I1", "CRASH", method("isFenced", "return true;")),
                 sabotage("a leader is promoted over a pod whose fence failed", "I1", "PATCH_REFUSED LEASE_EMPTIED",
-                        method("unfenced", "return original().stream().filter(o -> requests.notBefore(o.pod().name()) == 0).toList();")),
+                        method("unfenced", "return original().stream().filter(o -> requests.failure(o.pod().name()) == null).toList();")),
                 sabotage("a leader is promoted while fences are under way", "I1", "LEASE_EMPTIED",
                         method("unfenced", "return original().stream().filter(o -> !requests.isPending(o.pod().name())).toList();")),
                 sabotage("patches carry no resourceVersion", "I1", "LATE LEASE_EMPTIED", () -> new Tampering() {

@@ -272,6 +272,7 @@ final class SimulatedProcess {
                     world.log(name, "publishes " + Simulation.show(publish.status()));
                 }
             }
+            case Effect.WarnOfFight fight -> world.log(name, fight.line());
             case Effect.RecordEvent event -> world.log(name, "records \"" + event.message() + "\" on " + event.leaseUid());
         }
     }

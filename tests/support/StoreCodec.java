@@ -25,7 +25,8 @@ final class StoreCodec {
         return new Pod(Json.text(meta, "name"), Json.text(meta, "uid"), Json.text(meta, "resourceVersion"),
                 (String) labels.get(config.leadershipLabel()), (String) labels.get(config.participationLabel()),
                 (String) Json.object(meta, "annotations").get(config.epochAnnotation()), isReady(tree),
-                meta.containsKey("deletionTimestamp"), isFinished(tree), Instant.parse(created));
+                meta.containsKey("deletionTimestamp"), isFinished(tree), Instant.parse(created),
+                (String) labels.get("pod-template-hash"));
     }
 
     private static boolean isReady(Map<String, Object> tree) {
