@@ -2303,14 +2303,19 @@ final class Elector {
         return sent;
     }
 
-    /** An object whose budget is spent is written by another program that undoes what this one writes, or the reverse. */
+    /** An object whose budget is spent is changed again and again by another program. */
     private void warnOfFight(String target) {
-        if (!requests.isPending(target) && now < requests.budgetAt(target) && mayWarn(Matter.FIGHT)) {
-            boolean isPod = !target.equals(Requests.LEASE) && !target.equals(Requests.GROUP);
-            effects.add(new Effect.WarnOfFight(isPod ? target : null, "requests to " + Requests.describe(target)
-                    + " follow each other without end, now throttled: another program keeps changing " + (isPod
-                    ? config.leadershipLabel() : "the Lease") + "; changes of leader are not logged one by one for a minute"));
+        if (requests.isPending(target) || now >= requests.budgetAt(target) || !mayWarn(Matter.FIGHT)) {
+            return;
         }
+        String pod = target;
+        if (target.equals(Requests.LEASE) || target.equals(Requests.GROUP)) { // a leader renews the Lease before each write of a pod
+            pod = !(role instanceof Role.Leading leading) ? null : Stream.concat(unfenced(leading, false).stream(),
+                    unfenced(leading, true).stream()).map(o -> o.pod().name()).findFirst().orElse(null);
+        }
+        String what = pod == null ? "the Lease " + config.leaseName() : config.leadershipLabel() + " of pod " + pod;
+        effects.add(new Effect.WarnOfFight(pod, "another program keeps changing " + what
+                + "; requests are throttled, and changes of leader are not logged one by one"));
     }
 
     /** Whether the time has come. If not, plans to be woken then. */

@@ -111,6 +111,12 @@ final class ElectorBench {
         return watch();
     }
 
+    /** Somebody labels a pod. */
+    Turn label(String name, String key, String value) {
+        store.patch(Resource.PODS, NAMESPACE, name, Map.of("metadata", Map.of("labels", Map.of(key, value))));
+        return watch();
+    }
+
     Turn setReady(String name, boolean ready) {
         return setStatus(name, "Running", ready);
     }
@@ -158,6 +164,22 @@ final class ElectorBench {
         return writeLease(null, holder, seconds);
     }
 
+    /** The same with that number of changes of the holder. */
+    Turn takeLeaseAsClientGo(String holder, int seconds, int transitions) {
+        takeLeaseAsClientGo(holder, seconds);
+        return patchLease(Map.of("spec", Map.of("leaseTransitions", (long) transitions)));
+    }
+
+    /** Somebody annotates the Lease. */
+    Turn touchLease(String key, String value) {
+        return patchLease(Map.of("metadata", Map.of("annotations", Map.of(key, value))));
+    }
+
+    private Turn patchLease(Map<String, Object> patch) {
+        store.patch(Resource.LEASES, NAMESPACE, config.leaseName(), patch);
+        return watch();
+    }
+
     /** The holder, whoever it is, releases the Lease. */
     Turn releaseLease() {
         return writeLease(null, "", 1);
@@ -197,6 +219,35 @@ final class ElectorBench {
     /** Executes a request whose answer is not delivered. */
     void execute(Effect.Request request) {
         client.execute(request);
+    }
+
+    /** The oldest request of this kind that was not answered yet. */
+    <R extends Effect.Request> R open(Class<R> kind) {
+        return open.stream().filter(kind::isInstance).map(kind::cast).findFirst().orElseThrow();
+    }
+
+    /** From now on an admission webhook strips our annotation of each write of the Lease. */
+    void stripClaims() {
+        answers = request -> {
+            if (!(request instanceof Effect.PutLease put)) {
+                return null;
+            }
+            Lease lease = put.lease();
+            return client.execute(new Effect.PutLease(put.sequence(), new Lease(lease.version(), lease.uid(), lease.holder(),
+                    lease.durationSeconds(), lease.acquireTime(), lease.renewTime(), lease.transitions(), null, lease.origin()),
+                    put.notAfter()));
+        };
+    }
+
+    /** What the API server stores. */
+    Store.Backup backUp() {
+        return store.backup();
+    }
+
+    /** The API server stores again what it stored then, and its versions go back; the watches are broken until they begin again. */
+    void restore(Store.Backup backup) {
+        watching = false;
+        store.restore(backup);
     }
 
     /** From now on the watches deliver nothing, and nobody is told. */

@@ -24,7 +24,8 @@ import java.util.function.Supplier;
  *
  * <p>Objects are immutable trees as {@link Json} makes them: one that was handed out never changes. Bodies are copied.
  *
- * <p><b>Invariant:</b> {@link #resourceVersion} grows by exactly one with each {@link Revision} and by nothing else. A write that changes
+ * <p><b>Invariant:</b> unless a {@link #restore backup is restored} or versions are {@link #skip skipped}, {@link #resourceVersion} grows by
+ * exactly one with each {@link Revision} and by nothing else. A write that changes
  * nothing makes no revision, and no two states of any objects carry the same {@code metadata.resourceVersion}.
  *
  * <p>Left out: managedFields, finalizers, garbage collection, dry run, admission, defaults other than the grace period, validation of names
@@ -245,6 +246,36 @@ final class Store {
 
     private long oldest() {
         return Math.max(compacted, resourceVersion - history.length);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ backups
+
+    /** A copy of everything at one version, for {@link #restore}. */
+    static final class Backup {
+        private final Map<Resource, NavigableMap<Id, Map<String, Object>>> objects = new EnumMap<>(Resource.class);
+        private final long resourceVersion;
+
+        private Backup(Map<Resource, NavigableMap<Id, Map<String, Object>>> objects, long resourceVersion) {
+            objects.forEach((resource, all) -> this.objects.put(resource, new TreeMap<>(all)));
+            this.resourceVersion = resourceVersion;
+        }
+    }
+
+    /** Copies everything, as {@code etcdctl snapshot save} does. */
+    Backup backup() {
+        return new Backup(objects, resourceVersion);
+    }
+
+    /** Puts a copy back: objects and versions are as they were, and there is no revision that says so. Watches have to begin anew. */
+    void restore(Backup backup) {
+        backup.objects.forEach((resource, all) -> objects.put(resource, new TreeMap<>(all)));
+        resourceVersion = backup.resourceVersion;
+    }
+
+    /** Objects that nobody here looks at have changed so many times. Revisions before that are no longer known. */
+    void skip(long revisions) {
+        resourceVersion += revisions;
+        compacted = resourceVersion;
     }
 
     /** Has the listener called after each revision, before the request that made it is answered. It must not write to this store. */

@@ -1,0 +1,292 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.slf4j.event.Level;
+
+/** What other programs, proxies, webhooks and backups do to an election, each in its smallest form, and what the elector makes of it. */
+class AdversityTest {
+
+    private static final String SELF = ElectorBench.SELF;
+
+    private ElectorBench bench = new ElectorBench();
+
+    /** web-0 leads a group with web-1, in which nothing is left to do. */
+    private void lead() {
+        bench.createParticipant("web-1");
+        bench.start();
+        assertTrue(bench.status().leading(), "the test begins with a leader");
+        bench.mark();
+    }
+
+    /** web-0 follows web-1, which has just renewed. */
+    private void follow() {
+        bench.createParticipant("web-1");
+        bench.takeLease("web-1");
+        bench.start();
+        bench.takeLease("web-1");
+        assertEquals("web-1", bench.status().leader(), "the test begins with a follower");
+        bench.mark();
+    }
+
+    private static boolean isPatch(Effect.Request request, String pod) {
+        return request instanceof Effect.PatchPod patch && patch.name().equals(pod);
+    }
+
+    private static boolean isGet(Effect.Request request, String pod) {
+        return request instanceof Effect.GetPod get && get.name().equals(pod);
+    }
+
+    private String logged(Level level) {
+        return String.join("\n", bench.effects(Effect.Log.class).stream().filter(log -> log.level() == level).map(Effect.Log::line).toList());
+    }
+
+    // --- The order of answers ----------------------------------------------------------------------------------------
+
+    @Test
+    void a_404_that_is_older_than_the_latest_observation_of_a_pod_removes_nothing() {
+        lead();
+        bench.hold(request -> isGet(request, "web-1"));
+        bench.edit("web-1", null, "true", "0"); // it leaves the watched group
+        Effect.GetPod get = bench.open(Effect.GetPod.class);
+        bench.remove("web-1");
+        bench.createParticipant("web-1");
+        bench.turn(new Event.Replied(get, new Reply.NotFound()));
+        assertEquals(List.of(SELF, "web-1"), bench.status().participants());
+    }
+
+    @Test
+    void a_404_that_is_older_than_the_latest_observation_of_the_lease_is_asked_for_again() {
+        bench.createParticipant("web-1");
+        bench.hold(Effect.GetLease.class::isInstance);
+        bench.turn(new Event.Tick());
+        Effect.GetLease get = bench.open(Effect.GetLease.class);
+        bench.takeLease("web-1");
+        bench.openWatches();
+        bench.turn(new Event.Replied(get, new Reply.NotFound()));
+        assertEquals("web-1", bench.status().leader());
+        bench.hold(request -> false);
+        bench.run(Duration.ofSeconds(10));
+        assertEquals(List.of(), bench.effects(Effect.CreateLease.class));
+    }
+
+    @Test
+    void a_get_that_was_answered_before_a_deletion_does_not_bring_the_pod_back() {
+        lead();
+        Pod before = bench.pod("web-1");
+        bench.hold(request -> isGet(request, "web-1") || isPatch(request, "web-1"));
+        bench.edit("web-1", "x", "true", "1");
+        bench.run(100);
+        bench.remove("web-1");
+        bench.turn(new Event.Replied(bench.open(Effect.PatchPod.class), new Reply.PodReply(before)));
+        assertEquals(List.of(SELF), bench.status().participants());
+    }
+
+    // --- The Lease ---------------------------------------------------------------------------------------------------
+
+    @Test
+    void lease_transitions_begin_again_after_the_largest_number() {
+        follow();
+        bench.takeLeaseAsClientGo("somebody", 1, Integer.MAX_VALUE);
+        bench.run(Duration.ofSeconds(5));
+        assertEquals(SELF, bench.lease().holder());
+        assertEquals(0, bench.lease().transitions());
+    }
+
+    @Test
+    void a_lease_whose_metadata_is_touched_expires_all_the_same() {
+        follow();
+        for (int second = 0; second < 17; second++) {
+            bench.run(1000);
+            bench.touchLease("note", "touched " + second);
+        }
+        bench.run(100);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_leader_whose_claim_is_stripped_leads_says_so_and_releases_the_lease() {
+        bench.createParticipant("web-1");
+        bench.stripClaims();
+        bench.start();
+        String epoch = bench.status().epoch();
+        bench.run(Duration.ofSeconds(40));
+        assertTrue(bench.status().leading());
+        assertEquals(epoch, bench.status().epoch(), "one win, renewed");
+        assertTrue(logged(Level.WARN).contains("strips the annotation web/holder of the Lease web"), logged(Level.WARN));
+        bench.turn(new Event.Stop());
+        bench.run(1000);
+        assertFalse(bench.lease().isHeld());
+    }
+
+    @Test
+    void a_second_process_for_the_same_pod_is_warned_of_and_left_alone() {
+        follow();
+        bench.takeLease(SELF); // with the uid of this pod, but not by this process
+        bench.run(Duration.ofSeconds(10));
+        bench.takeLease(SELF);
+        bench.run(Duration.ofSeconds(10));
+        assertEquals(List.of(), bench.effects(Effect.PutLease.class));
+        assertEquals(1, bench.effects(Effect.Log.class).size(), "once a minute");
+        assertTrue(logged(Level.WARN).contains("another process acquires the Lease for this pod"), logged(Level.WARN));
+    }
+
+    @Test
+    void a_lease_that_is_deleted_again_and_again_costs_a_bounded_number_of_requests() {
+        lead();
+        for (int i = 0; i < 600; i++) {
+            bench.run(100);
+            bench.deleteLease();
+        }
+        long writes = bench.effects(Effect.Request.class).stream().filter(r -> Requests.target(r).equals(Requests.LEASE)).count();
+        assertTrue(writes <= 30 + 2 * 30 + 2, writes + " requests for the Lease in a minute");
+        bench.run(Duration.ofSeconds(5));
+        assertTrue(bench.status().leading(), "and there is a leader as soon as that ends");
+    }
+
+    // --- History ----------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_leader_starts_anew_when_etcd_was_restored() {
+        lead();
+        Store.Backup backup = bench.backUp();
+        bench.run(Duration.ofMinutes(1));
+        String before = bench.lease().version();
+        bench.restore(backup);
+        assertTrue(ResourceVersion.isNewer(before, bench.lease().version()), "versions went back");
+        bench.run(Duration.ofSeconds(5));
+        assertEquals(1, bench.effects(Effect.RestartWatches.class).size());
+        bench.openWatches();
+        bench.run(Duration.ofSeconds(5));
+        assertTrue(bench.status().leading());
+        assertTrue(logged(Level.WARN).contains("etcd was restored"), logged(Level.WARN));
+    }
+
+    @Test
+    void a_follower_finds_out_that_etcd_was_restored_when_its_watch_begins_again() {
+        follow();
+        Store.Backup backup = bench.backUp();
+        for (int i = 0; i < 20; i++) {
+            bench.edit("web-1", "false", "true", Integer.toString(i));
+            bench.takeLease("web-1");
+        }
+        bench.restore(backup);
+        bench.openWatches();
+        bench.run(1000);
+        assertEquals(1, bench.effects(Effect.RestartWatches.class).size());
+        assertEquals("web-1", bench.status().leader());
+    }
+
+    // --- Pods --------------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_pod_that_refuses_its_fence_blocks_the_promotion_until_it_changes() {
+        bench.createParticipant("web-1");
+        bench.answer(request -> isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
+        bench.start();
+        assertFalse(bench.pod(SELF).isLabelled());
+        assertTrue(logged(Level.WARN).contains("promotion waits for the fence of pod web-1 answer=\"403 denied\""), logged(Level.WARN));
+        bench.setReady("web-1", false);
+        bench.run(1000);
+        assertTrue(bench.pod(SELF).isLabelled());
+    }
+
+    @Test
+    void a_pod_that_is_labelled_blocks_the_promotion_even_if_it_changes() {
+        bench.createParticipant("web-1");
+        bench.edit("web-1", "true", "true", "1");
+        bench.answer(request -> isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
+        bench.start();
+        bench.setReady("web-1", false);
+        bench.run(1000);
+        assertFalse(bench.pod(SELF).isLabelled());
+    }
+
+    @Test
+    void a_leader_that_lost_its_label_while_a_follower_refuses_patches_releases_the_lease() {
+        lead();
+        bench.answer(request -> request instanceof Effect.PatchPod ? new Reply.Failed("403 denied", 0) : null);
+        bench.edit("web-1", "x", "true", "0");
+        bench.edit(SELF, "false", "true", "0");
+        bench.run(Duration.ofSeconds(17));
+        assertFalse(bench.lease().isHeld());
+        String error = logged(Level.ERROR);
+        assertTrue(error.startsWith("released lease reason=not-labelled after=15s pod=") && error.contains("answer=\"403 denied\""), error);
+    }
+
+    @Test
+    void conflicts_are_tried_again_after_a_pause_that_does_not_grow() {
+        lead();
+        bench.answer(request -> isPatch(request, SELF) ? new Reply.Conflict() : null);
+        bench.edit(SELF, "false", "true", "0");
+        bench.run(1000);
+        assertTrue(bench.effects(Effect.PatchPod.class).size() >= 10, bench.asked().toString());
+    }
+
+    @Test
+    void a_write_that_changes_nothing_is_a_failure_and_backs_off() {
+        bench.createParticipant("web-1");
+        bench.answer(request -> isPatch(request, SELF) ? new Reply.PodReply(bench.pod(SELF)) : null);
+        bench.start();
+        assertTrue(logged(Level.WARN).contains("writes to pod web-0 have no effect"), logged(Level.WARN));
+        assertTrue(bench.effects(Effect.PatchPod.class).size() < 10, bench.asked().toString());
+    }
+
+    @Test
+    void labels_that_are_undone_each_time_cost_a_bounded_number_of_requests() {
+        lead();
+        for (int i = 0; i < 600; i++) {
+            bench.run(100);
+            bench.edit("web-1", "x", "true", "1");
+        }
+        long writes = bench.effects(Effect.Request.class).stream().filter(r -> Requests.target(r).equals("web-1")).count();
+        assertTrue(writes <= 30 + 2 * 30 + 2, writes + " requests for the pod in a minute");
+        List<Effect.WarnOfFight> warnings = bench.effects(Effect.WarnOfFight.class);
+        assertEquals(1, warnings.stream().filter(w -> "web-1".equals(w.pod())).count(), warnings.toString());
+    }
+
+    // --- The own pod -------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_process_whose_pod_was_replaced_before_it_started_ends_and_writes_nothing() {
+        bench = new ElectorBench(TestConfig.config().podUid("the-uid-of-the-pod-before").build());
+        bench.start();
+        assertEquals(1, bench.exitCode());
+        assertEquals(List.of("GET web-0"), bench.asked().stream().filter(a -> !a.equals("GET lease")).toList());
+        Effect.Exit exit = bench.effects(Effect.Exit.class).getFirst();
+        assertTrue(exit.why().contains("belongs to a pod of uid the-uid-of-the-pod-before"), exit.why());
+    }
+
+    @Test
+    void a_leader_that_becomes_ready_before_it_has_released_the_lease_stays() {
+        lead();
+        bench.setReady(SELF, false);
+        bench.hold(request -> isPatch(request, SELF));
+        bench.run(Duration.ofMillis(15_001)); // the grace is over, and the label is about to go
+        bench.setReady(SELF, true);
+        bench.hold(request -> false);
+        bench.run(1000);
+        assertTrue(bench.status().leading());
+        assertFalse(bench.asked().contains("PUT nobody"), bench.asked().toString());
+    }
+
+    // --- Revisions ---------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_pod_of_an_older_revision_leaves_a_free_lease_to_the_newer_one_for_a_retry_period() {
+        bench.label(SELF, "pod-template-hash", "old");
+        bench.createParticipant("web-1");
+        bench.label("web-1", "pod-template-hash", "new");
+        bench.takeLeaseAsClientGo("somebody", 3600, 1);
+        bench.start();
+        bench.mark();
+        bench.releaseLease();
+        bench.run(1900);
+        assertEquals(List.of(), bench.asked());
+        bench.run(300);
+        assertEquals(SELF, bench.lease().holder());
+    }
+}
