@@ -8,8 +8,8 @@
 //DEPS com.squareup.okhttp3:okhttp-jvm:5.1.0
 //SOURCES ../LeaderLabeler.java benchmark/*.java
 //SOURCES support/AuditLog.java support/ControlPlane.java support/ControlPlaneBinaries.java support/Folders.java support/Group.java
-//SOURCES support/Json.java support/RawWatch.java support/RealServer.java support/Samples.java support/ServerProcess.java
-//SOURCES support/SidecarProcess.java support/TestServer.java support/Timeline.java support/Wait.java support/Witness.java
+//SOURCES support/Json.java support/RawWatch.java support/RealServer.java support/ServerProcess.java
+//SOURCES support/SidecarProcess.java support/TestServer.java support/Wait.java support/Witness.java
 
 import io.kubernetes.client.openapi.ApiException;
 import java.io.IOException;

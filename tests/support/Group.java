@@ -9,10 +9,12 @@ import io.kubernetes.client.openapi.apis.CoordinationV1Api;
 import io.kubernetes.client.openapi.apis.CoreV1Api;
 import io.kubernetes.client.openapi.models.CoreV1Event;
 import io.kubernetes.client.openapi.models.V1Container;
+import io.kubernetes.client.openapi.models.V1DeleteOptions;
 import io.kubernetes.client.openapi.models.V1Lease;
 import io.kubernetes.client.openapi.models.V1LeaseSpec;
 import io.kubernetes.client.openapi.models.V1ObjectMeta;
 import io.kubernetes.client.openapi.models.V1Pod;
+import io.kubernetes.client.openapi.models.V1PodList;
 import io.kubernetes.client.openapi.models.V1PodSpec;
 import io.kubernetes.client.util.PatchUtils;
 import java.io.IOException;
@@ -194,13 +196,52 @@ final class Group implements AutoCloseable {
         V1Pod pod = new V1Pod().metadata(new V1ObjectMeta().name(name)).spec(spec);
         try {
             witness.foreign(core.createNamespacedPod(namespace, pod).execute().getMetadata());
-            String status = """
-                    {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}""";
+        } catch (ApiException e) {
+            throw failure("create pod " + name, e);
+        }
+        setReady(name, true);
+    }
+
+    /** Says whether a running pod is Ready. */
+    void setReady(String name, boolean ready) {
+        String status = """
+                {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "%s"}]}}""".formatted(ready ? "True" : "False");
+        try {
             witness.foreign(PatchUtils.patch(V1Pod.class,
                     () -> core.patchNamespacedPodStatus(name, namespace, new V1Patch(status)).buildCall(null),
                     V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client).getMetadata());
         } catch (ApiException e) {
-            throw failure("create pod " + name, e);
+            throw failure("set status of pod " + name, e);
+        }
+    }
+
+    /** Removes a pod at once, as a kubelet does when its containers have ended. */
+    void removePod(String name) {
+        try {
+            core.deleteNamespacedPod(name, namespace).body(new V1DeleteOptions().gracePeriodSeconds(0L)).execute();
+        } catch (ApiException e) {
+            throw failure("remove pod " + name, e);
+        }
+    }
+
+    /** Names of the pods that are Ready, not being deleted, and have this label. */
+    List<String> readyPods(String label, String value) {
+        return pods(label + "=" + value).getItems().stream().filter(pod -> pod.getMetadata().getDeletionTimestamp() == null)
+                .filter(pod -> Optional.ofNullable(pod.getStatus().getConditions()).orElse(List.of()).stream()
+                        .anyMatch(condition -> condition.getType().equals("Ready") && condition.getStatus().equals("True")))
+                .map(pod -> pod.getMetadata().getName()).toList();
+    }
+
+    /** The version of the namespace's pods as they are now, from which a watch may begin. */
+    String podsVersion() {
+        return pods(null).getMetadata().getResourceVersion();
+    }
+
+    private V1PodList pods(String selector) {
+        try {
+            return core.listNamespacedPod(namespace).labelSelector(selector).execute();
+        } catch (ApiException e) {
+            throw failure("list pods", e);
         }
     }
 

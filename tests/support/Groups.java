@@ -1,34 +1,38 @@
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Supplier;
-import org.junit.jupiter.api.extension.AfterAllCallback;
-import org.junit.jupiter.api.extension.AfterEachCallback;
-import org.junit.jupiter.api.extension.ExtensionContext;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
-/**
- * The groups of one test, or of one class of tests: afterwards it checks what their witnesses saw, prints everything about them if a test
- * failed, and ends them.
- */
-final class Groups implements AfterEachCallback, AfterAllCallback {
+/** The groups that one test, or the tests of one class, have made: see {@link Lifecycle}. */
+final class Groups extends Lifecycle {
 
     private static final Object STARTING = new Object();
 
     private final Supplier<RealServer> supplier;
-    private final boolean ofClass;
+    private final boolean ownsServer;
     private final List<Group> groups = new CopyOnWriteArrayList<>();
+    private final List<HostileGroup> hostile = new CopyOnWriteArrayList<>();
     private RealServer server;
 
     private Groups(Supplier<RealServer> supplier, boolean ofClass) {
+        super(ofClass);
         this.supplier = supplier;
-        this.ofClass = ofClass;
+        this.ownsServer = ofClass;
     }
 
-    /** Those of one test, on the server that all tests share. To be registered as an instance field. */
+    /** Those of one test, on the server that all tests share. */
     static Groups ofTest() {
-        return new Groups(RealServer::shared, false);
+        return ofTest(RealServer::shared);
     }
 
-    /** Those of a class, on a server of its own, which {@code start} starts when it is wanted. To be registered as a static field. */
+    /** Those of one test, on a server that is not closed with them. */
+    static Groups ofTest(Supplier<RealServer> server) {
+        return new Groups(server, false);
+    }
+
+    /** Those of a class, on a server of its own, which {@code start} starts when it is wanted. */
     static Groups ofClass(Supplier<RealServer> start) {
         return new Groups(start, true);
     }
@@ -40,6 +44,8 @@ final class Groups implements AfterEachCallback, AfterAllCallback {
         }
         return server;
     }
+
+    // --- Of processes ------------------------------------------------------------------------------------------------
 
     /** A group of pods with running sidecars in a namespace of its own, of which one leads and which are all labelled. */
     Group elected(int pods, List<String> flags) {
@@ -63,48 +69,49 @@ final class Groups implements AfterEachCallback, AfterAllCallback {
         return group;
     }
 
-    @Override
-    public void afterEach(ExtensionContext context) {
-        boolean failed = context.getExecutionException().isPresent();
-        if (!ofClass) {
-            end(context.getDisplayName(), failed);
-        } else if (failed) {
-            print(context.getDisplayName());
-        }
+    // --- In this JVM, behind proxies ---------------------------------------------------------------------------------
+
+    /** A group in a namespace of its own, of which one pod leads, with the timing 3 s, 2 s, 500 ms. Its log begins then. */
+    HostileGroup hostile(int pods) {
+        HostileGroup group = emptyHostile(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
+        group.start(pods);
+        group.awaitLeader();
+        group.log().mark();
+        return group;
     }
+
+    /** A group without pods in a namespace of its own. */
+    HostileGroup emptyHostile(Duration leaseDuration, Duration renewDeadline, Duration retryPeriod) {
+        HostileGroup group = new HostileGroup(server(), leaseDuration, renewDeadline, retryPeriod);
+        hostile.add(group);
+        return group;
+    }
+
+    /** The hostile groups so far. */
+    List<HostileGroup> allHostile() {
+        return hostile;
+    }
+
+    // --- At the end --------------------------------------------------------------------------------------------------
 
     @Override
-    public void afterAll(ExtensionContext context) {
-        if (ofClass) {
-            try (RealServer own = server) {
-                end(context.getDisplayName(), context.getExecutionException().isPresent());
-            }
-        }
+    void check() {
+        groups.forEach(Group::check);
+        hostile.forEach(HostileGroup::check);
     }
 
-    private void end(String title, boolean failed) {
-        try {
-            if (failed) {
-                print(title);
-            } else {
-                check(title);
-            }
-        } finally {
-            groups.forEach(Group::close);
-        }
+    @Override
+    String report() {
+        return Stream.concat(groups.stream().map(Group::report), hostile.stream().map(HostileGroup::report))
+                .collect(Collectors.joining("\n"));
     }
 
-    private void check(String title) {
-        try {
-            groups.forEach(Group::check);
-        } catch (RuntimeException | Error e) {
-            print(title);
-            throw e;
+    @Override
+    public void close() {
+        groups.forEach(Group::close);
+        hostile.forEach(HostileGroup::close);
+        if (ownsServer && server != null) {
+            server.close();
         }
-    }
-
-    private void print(String title) {
-        System.out.println("=== " + title);
-        groups.forEach(group -> System.out.println(group.report()));
     }
 }

@@ -17,7 +17,7 @@ import java.util.function.Function;
  * A {@link Group} whose sidecars run in this JVM, each behind a {@link FaultProxy} of its own. The witness and everything that the test
  * does itself go to the API server directly.
  */
-final class HostileGroup implements GroupsOfTest.Checked {
+final class HostileGroup implements AutoCloseable {
 
     /** Requests of one sidecar to all of its objects within a second, at most; see {@link #check}. */
     static final int BUSIEST_SECOND = 60;
@@ -166,6 +166,15 @@ final class HostileGroup implements GroupsOfTest.Checked {
         return leaving.sidecar();
     }
 
+    /** SIGTERM to a sidecar that may not be the last of a pod of this name; it is expected to end. */
+    InProcessSidecar stop(String pod, InProcessSidecar sidecar) {
+        if (members.containsKey(pod) && members.get(pod).sidecar() == sidecar) {
+            return stop(pod);
+        }
+        sidecar.stop();
+        return sidecar;
+    }
+
     /** A crash, as it looks from outside: nothing comes from there any more but what was on its way. */
     void crash(String pod) {
         Member crashed = members.remove(pod);
@@ -224,8 +233,7 @@ final class HostileGroup implements GroupsOfTest.Checked {
      * pods, two watches), and for each at most six times within a second, since it backs off from 50 ms to 500 ms; a few more are
      * its reviews at the start, and what it asks for anew because the answer was news.
      */
-    @Override
-    public void check() {
+    void check() {
         for (Map.Entry<String, Member> member : members.entrySet()) {
             InProcessSidecar sidecar = member.getValue().sidecar();
             assertFalse(sidecar.hasEnded(), () -> member.getKey() + " ended by itself: " + sidecar.fate());
@@ -240,8 +248,7 @@ final class HostileGroup implements GroupsOfTest.Checked {
     }
 
     /** Everything that people need to understand a failure. */
-    @Override
-    public String report() {
+    String report() {
         StringBuilder report = new StringBuilder(group.report()).append("--- exchanges with sidecars, by arrival:\n").append(log.history());
         members.forEach((pod, member) -> report.append(member.proxy().client()).append(' ').append(member.sidecar().fate()).append('\n'));
         return report.toString();

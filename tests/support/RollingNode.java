@@ -10,18 +10,21 @@ import java.util.concurrent.ConcurrentHashMap;
  */
 final class RollingNode implements AutoCloseable {
 
-    private final LocalGroup group;
+    /** No kubelet has this name. */
+    static final String NAME = "test-node";
+
+    private final HostileGroup group;
     private final RawWatch watch;
-    private final Map<String, LocalSidecar> sidecars = new ConcurrentHashMap<>();
+    private final Map<String, InProcessSidecar> sidecars = new ConcurrentHashMap<>();
     private final Set<String> ending = new HashSet<>();
     private volatile String first;
     private volatile Throwable failure;
 
     /** Begins to look after the pods that come from now on. */
-    RollingNode(TestServer server, LocalGroup group) {
+    RollingNode(TestServer server, HostileGroup group) {
         this.group = group;
         String pods = "/api/v1/namespaces/" + group.group().namespace() + "/pods";
-        this.watch = new RawWatch(server.client(), pods, group.version(), this::seen);
+        this.watch = new RawWatch(server.client(), pods, group.group().podsVersion(), this::seen);
     }
 
     /** The pod that was there first. */
@@ -55,17 +58,17 @@ final class RollingNode implements AutoCloseable {
             group.group().await("the first pod leads", Group.SOON, () -> group.group().labels().containsValue("true")
                     || group.witness().movesSince(0).size() > 0);
         }
-        sidecars.put(uid, group.start(name));
+        group.startSidecar(name);
+        sidecars.put(uid, group.sidecar(name));
         group.group().await(name + " has its labels", Group.SOON, () -> !"none".equals(group.group().labels().getOrDefault(name, "none")));
         group.group().await("the second after " + name + " was made", Group.SOON, () -> Instant.now().isAfter(created.plusSeconds(1)));
-        group.setReady(name, true);
+        group.group().setReady(name, true);
     }
 
     private void end(String name, String uid) {
         group.group().await("the sidecar of " + name + " was started", Group.SOON, () -> sidecars.containsKey(uid));
-        sidecars.get(uid).term();
-        sidecars.get(uid).exitCode(Group.SOON);
-        group.remove(name);
+        group.stop(name, sidecars.get(uid)).exitCode(Group.SOON);
+        group.group().removePod(name);
     }
 
     private void inBackground(Runnable action) {

@@ -7,16 +7,13 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
-import org.junit.jupiter.api.extension.AfterAllCallback;
-import org.junit.jupiter.api.extension.AfterEachCallback;
-import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
  * A {@link Group} whose sidecars are processes that serve HTTP and write role files, on an API server in memory of its own.
  *
- * <p>To be registered: as an instance field it lives for one test, as a static field for a class. It prints all it knows when a test fails.
+ * <p>To be registered: see {@link Lifecycle}.
  */
-final class ServedGroup implements AfterEachCallback, AfterAllCallback, AutoCloseable {
+final class ServedGroup extends Lifecycle {
 
     /** Timing for tests in which much is renewed and no lease may expire, however slow the machine. */
     static final List<String> BRISK = List.of("--lease-duration=30s", "--renew-deadline=20s", "--retry-period=500ms");
@@ -25,15 +22,14 @@ final class ServedGroup implements AfterEachCallback, AfterAllCallback, AutoClos
     private static final Duration LIMIT = Duration.ofSeconds(60);
 
     private final List<String> flags;
-    private final boolean ofClass;
     private final InMemoryServer server = new InMemoryServer();
     private final Group group;
     private final Map<String, ServedSidecar> sidecars = new TreeMap<>();
     private final List<ServedSidecar> all = new ArrayList<>();
 
     private ServedGroup(boolean ofClass, List<String> flags) {
+        super(ofClass);
         this.flags = flags;
-        this.ofClass = ofClass;
         this.group = new Group(server, server.newNamespace(), "web", flags);
     }
 
@@ -118,37 +114,15 @@ final class ServedGroup implements AfterEachCallback, AfterAllCallback, AutoClos
     }
 
     @Override
-    public void afterEach(ExtensionContext context) {
-        if (!ofClass) {
-            close(context);
-        } else if (context.getExecutionException().isPresent()) {
-            print(context);
-        }
-    }
-
-    private void print(ExtensionContext context) {
-        System.out.println("=== " + context.getDisplayName());
-        System.out.println(group.report());
-        all.forEach(sidecar -> System.out.println("--- " + sidecar.pod() + ":\n" + sidecar.process().log()));
+    void check() {
+        all.forEach(sidecar -> assertFalse(sidecar.process().log().contains("\n\tat "), sidecar.process().log()));
     }
 
     @Override
-    public void afterAll(ExtensionContext context) {
-        if (ofClass) {
-            close(context);
-        }
-    }
-
-    private void close(ExtensionContext context) {
-        try {
-            if (context.getExecutionException().isPresent()) {
-                print(context);
-            } else {
-                all.forEach(sidecar -> assertFalse(sidecar.process().log().contains("\n\tat "), sidecar.process().log()));
-            }
-        } finally {
-            close();
-        }
+    String report() {
+        StringBuilder report = new StringBuilder(group.report());
+        all.forEach(sidecar -> report.append("\n--- ").append(sidecar.pod()).append(":\n").append(sidecar.process().log()));
+        return report.toString();
     }
 
     /** Kills the sidecars and ends the API server: for groups that are not registered. */
