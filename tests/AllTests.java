@@ -6,7 +6,7 @@
 //DEPS io.fabric8:kube-api-test:7.6.1
 // The version that the program is shipped with; kube-api-test would raise it.
 //DEPS com.squareup.okhttp3:okhttp-jvm:5.1.0
-//SOURCES ../LeaderLabeler.java support/*.java elector/*.java api/*.java
+//SOURCES ../LeaderLabeler.java support/*.java support/*/*.java elector/*.java api/*.java
 //SOURCES benchmark/Samples.java benchmark/Timeline.java benchmark/tests/*.java
 
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClasspathRoots;

@@ -7,9 +7,8 @@
 // The version that the program is shipped with; kube-api-test would raise it.
 //DEPS com.squareup.okhttp3:okhttp-jvm:5.1.0
 //SOURCES ../LeaderLabeler.java benchmark/*.java
-//SOURCES support/AuditLog.java support/ControlPlane.java support/ControlPlaneBinaries.java support/Folders.java support/Group.java
-//SOURCES support/Json.java support/RawWatch.java support/RealServer.java support/ServerProcess.java
-//SOURCES support/SidecarProcess.java support/TestServer.java support/Wait.java support/Witness.java
+//SOURCES support/real/*.java support/group/Group.java support/group/SidecarProcess.java support/group/Witness.java
+//SOURCES support/Folders.java support/Json.java support/RawWatch.java support/ServerProcess.java support/TestServer.java support/Wait.java
 
 import io.kubernetes.client.openapi.ApiException;
 import java.io.IOException;

@@ -1,9 +1,8 @@
 ///usr/bin/env jbang "$0" "$@" ; exit $?
 //JAVA 21+
 //SOURCES ../LeaderLabeler.java
-//SOURCES support/ApiRequest.java support/Discovery.java support/Folders.java support/InMemoryServer.java support/Json.java
-//SOURCES support/LabelSelector.java support/Refused.java support/Resource.java support/ServerProcess.java support/SidecarProcess.java
-//SOURCES support/Store.java support/StoreCodec.java support/TestServer.java support/Wait.java support/WatchStream.java
+//SOURCES support/memory/*.java support/group/SidecarProcess.java
+//SOURCES support/Folders.java support/Json.java support/ServerProcess.java support/TestServer.java support/Wait.java
 //RUNTIME_OPTIONS -Djdk.console=java.base
 
 import java.time.Duration;

@@ -3,9 +3,7 @@
 //DEPS com.squareup.okhttp3:mockwebserver3:5.1.0
 //DEPS com.squareup.okhttp3:okhttp-tls:5.1.0
 //SOURCES ../../LeaderLabeler.java SecureFront.java
-//SOURCES ../support/ApiRequest.java ../support/Discovery.java ../support/Folders.java ../support/InMemoryServer.java ../support/Json.java
-//SOURCES ../support/LabelSelector.java ../support/Refused.java ../support/Resource.java ../support/Store.java ../support/StoreCodec.java
-//SOURCES ../support/TestServer.java ../support/Wait.java ../support/WatchStream.java
+//SOURCES ../support/memory/*.java ../support/Folders.java ../support/Json.java ../support/TestServer.java ../support/Wait.java
 
 import java.io.IOException;
 import java.net.HttpURLConnection;
