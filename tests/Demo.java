@@ -58,13 +58,13 @@ public final class Demo implements Callable<Integer> {
     private final long begun = System.nanoTime();
     private final Screen screen = new Screen(begun);
     private final Watcher watcher = new Watcher();
-    private final Group group = new Group(watcher);
+    private final Stage stage = new Stage(watcher);
     private final Map<SidecarProcess, Integer> logShown = new HashMap<>();
 
     /** Plays, and ends the JVM with the exit code; whatever runs then is ended by a shutdown hook, as after Ctrl-C. */
     public static void main(String... arguments) {
         Demo demo = new Demo();
-        Runtime.getRuntime().addShutdownHook(new Thread(demo.group::end));
+        Runtime.getRuntime().addShutdownHook(new Thread(demo.stage::end));
         System.exit(new CommandLine(demo).execute(arguments));
     }
 
@@ -75,9 +75,9 @@ public final class Demo implements Callable<Integer> {
             screen.table();
             if (keep) {
                 screen.print("", "It goes on. From another terminal:", "");
-                group.howToTalk().forEach(screen::print);
+                stage.howToTalk().forEach(screen::print);
                 screen.heading("What happens, until Ctrl-C");
-                while (!group.isEnding()) {
+                while (!stage.isEnding()) {
                     showNews(TICK);
                 }
             }
@@ -92,9 +92,9 @@ public final class Demo implements Callable<Integer> {
     }
 
     private void explain(String failure) {
-        if (!group.isEnding()) { // else it failed because Ctrl-C has ended what it was about
+        if (!stage.isEnding()) { // else it failed because Ctrl-C has ended what it was about
             screen.table();
-            group.logs().forEach((pod, log) -> screen.print("", "--- log of " + pod + " ---", log.strip()));
+            stage.logs().forEach((pod, log) -> screen.print("", "--- log of " + pod + " ---", log.strip()));
             screen.print("", "demo failed: " + failure);
         }
     }
@@ -103,7 +103,7 @@ public final class Demo implements Callable<Integer> {
 
     private void play() throws NotHappened {
         screen.print("Three sidecar processes elect a leader among the pods web-0, web-1 and web-2. Their API server is in",
-                "memory. lease-duration 3s, renew-deadline 2s, retry-period 500ms. Shown is the label " + Group.LEADERSHIP + ".");
+                "memory. lease-duration 3s, renew-deadline 2s, retry-period 500ms. Shown is the label " + Stage.LEADERSHIP + ".");
         electFirst();
         handOver();
         crash();
@@ -115,12 +115,12 @@ public final class Demo implements Callable<Integer> {
 
     private void electFirst() throws NotHappened {
         screen.heading("1. First election: three processes start");
-        Group.PODS.forEach(group::create);
+        Stage.PODS.forEach(group::create);
         watcher.remark("preparing: an archive of classes, for JVMs that start quickly");
         showNews(Duration.ZERO);
-        group.start(Group.PODS.getFirst()); // takes a while, because it prepares the archive first
+        stage.start(Stage.PODS.getFirst()); // takes a while, because it prepares the archive first
         long started = System.nanoTime();
-        Group.PODS.stream().skip(1).forEach(group::start);
+        Stage.PODS.stream().skip(1).forEach(group::start);
         watcher.remark("three JVMs started");
         await("a leader is labelled", START_LIMIT, () -> watcher.lastMove() != null);
         Watcher.Move won = watcher.lastMove();
@@ -131,7 +131,7 @@ public final class Demo implements Callable<Integer> {
     private void handOver() throws NotHappened {
         String old = leader();
         screen.heading("2. Hand-over: " + old + " is told to stop");
-        SidecarProcess leaving = group.ending(old);
+        SidecarProcess leaving = stage.ending(old);
         watcher.remark("SIGTERM to " + old);
         long told = System.nanoTime();
         leaving.term();
@@ -143,7 +143,7 @@ public final class Demo implements Callable<Integer> {
         screen.result("hand-over", "SIGTERM to " + old + ": " + move.to() + " labelled", Screen.time(move.onAt() - told));
         screen.result("", "between label off and label on", Screen.time(move.onAt() - move.offAt()));
         screen.result("", old + " ended with exit code 0", Screen.time(leaving.endedAt() - told));
-        group.replace(old); // it starts while the next step goes on
+        stage.replace(old); // it starts while the next step goes on
     }
 
     private void crash() throws NotHappened {
@@ -152,18 +152,18 @@ public final class Demo implements Callable<Integer> {
         screen.heading("3. Crash: " + old + " is killed, and nobody tells the API server");
         watcher.remark("SIGKILL to " + old);
         long killed = System.nanoTime();
-        group.ending(old).kill();
+        stage.ending(old).kill();
         Watcher.Move move = awaitMove(old, LEASE.plus(LIMIT));
         screen.result("crash", "SIGKILL to " + old + ": its lease of 3 s expired, " + move.to() + " labelled",
                 Screen.time(move.onAt() - killed));
-        group.replace(old); // it starts while the next step goes on
+        stage.replace(old); // it starts while the next step goes on
     }
 
     private void freezeAndThaw() throws NotHappened {
         awaitFollower();
         String old = leader();
         screen.heading("4. Freeze: " + old + " stands still for longer than its lease, then goes on as if nothing had happened");
-        SidecarProcess frozen = group.sidecar(old);
+        SidecarProcess frozen = stage.sidecar(old);
         int before = frozen.log().length();
         watcher.remark("SIGSTOP to " + old);
         long stopped = System.nanoTime();
@@ -184,26 +184,26 @@ public final class Demo implements Callable<Integer> {
 
     private void heal() throws NotHappened {
         String leader = leader();
-        String follower = Group.PODS.stream().filter(pod -> !pod.equals(leader)).findFirst().orElseThrow();
+        String follower = Stage.PODS.stream().filter(pod -> !pod.equals(leader)).findFirst().orElseThrow();
         screen.heading("5. Healing: somebody else edits what is not theirs");
         Map<String, Object> nothing = new HashMap<>();
-        nothing.put(Group.LEADERSHIP, null);
-        nothing.put(Group.PARTICIPATION, null);
+        nothing.put(Stage.LEADERSHIP, null);
+        nothing.put(Stage.PARTICIPATION, null);
         heal("healing", "label of " + leader + ", the leader, set to false", objects ->
-                Group.patch(objects, leader, Map.of("labels", Map.of(Group.LEADERSHIP, "false"))));
+                Stage.patch(objects, leader, Map.of("labels", Map.of(Stage.LEADERSHIP, "false"))));
         heal("", "both labels of " + follower + ", a follower, removed", objects ->
-                Group.patch(objects, follower, Map.of("labels", nothing)));
-        nothing.put(Group.EPOCH, null);
-        heal("", "labels and annotation of all three removed", objects -> Group.PODS.stream().allMatch(pod ->
-                Group.patch(objects, pod, Map.of("labels", nothing, "annotations", nothing))));
-        heal("", "the Lease deleted", Group::deleteLease);
+                Stage.patch(objects, follower, Map.of("labels", nothing)));
+        nothing.put(Stage.EPOCH, null);
+        heal("", "labels and annotation of all three removed", objects -> Stage.PODS.stream().allMatch(pod ->
+                Stage.patch(objects, pod, Map.of("labels", nothing, "annotations", nothing))));
+        heal("", "the Lease deleted", Stage::deleteLease);
     }
 
     private void heal(String step, String edit, Function<Store, Boolean> action) throws NotHappened {
         String before = leader();
         watcher.remark(edit);
         long edited = System.nanoTime();
-        if (!group.edit(action)) {
+        if (!stage.edit(action)) {
             throw new NotHappened("the API server refused this edit: " + edit);
         }
         awaitOrder();
@@ -251,8 +251,8 @@ public final class Demo implements Callable<Integer> {
             if (holds) {
                 return;
             }
-            if (group.fallen().isPresent()) {
-                throw new NotHappened("the sidecar of " + group.fallen().get() + " ended by itself");
+            if (stage.fallen().isPresent()) {
+                throw new NotHappened("the sidecar of " + stage.fallen().get() + " ended by itself");
             }
             if (System.nanoTime() - start > limit.toNanos()) {
                 throw new NotHappened("not within " + limit.toSeconds() + " s: " + what);
@@ -267,7 +267,7 @@ public final class Demo implements Callable<Integer> {
     private void showNews(Duration patience) {
         watcher.rows(patience).forEach(screen::row);
         if (verbose) {
-            group.processes().forEach(this::showLog);
+            stage.processes().forEach(this::showLog);
         }
     }
 
@@ -281,10 +281,10 @@ public final class Demo implements Callable<Integer> {
         }
     }
 
-    // ------------------------------------------------------------------------------------------------------------ the group
+    // ------------------------------------------------------------------------------------------------------------ the stage
 
     /** Three pods, their sidecars, and the API server. */
-    private static final class Group {
+    private static final class Stage {
 
         static final List<String> PODS = List.of("web-0", "web-1", "web-2");
         static final String LEADERSHIP = "web/is-leader";
@@ -301,7 +301,7 @@ public final class Demo implements Callable<Integer> {
         private final Set<String> ended = new HashSet<>();
         private volatile boolean ending;
 
-        Group(Watcher watcher) {
+        Stage(Watcher watcher) {
             edit(objects -> {
                 objects.onRevision(watcher::see);
                 return true;
@@ -483,23 +483,23 @@ public final class Demo implements Callable<Integer> {
 
         private void note(long now, String remark) {
             Map<String, String> labels = new TreeMap<>();
-            pods.forEach((pod, object) -> labels.put(pod, labels(object).get(Group.LEADERSHIP)));
+            pods.forEach((pod, object) -> labels.put(pod, labels(object).get(Stage.LEADERSHIP)));
             rows.add(new Row(now, labels, remark));
         }
 
         /** One pod is labelled and holds the Lease, the others are labelled as followers, all in the same epoch. */
         private boolean isInOrder() {
             return pods.containsKey(holder) && pods.entrySet().stream().allMatch(pod -> isInOrder(pod.getKey(), labels(pod.getValue())))
-                    && pods.values().stream().map(pod -> Json.text(pod, "metadata", "annotations", Group.EPOCH)).distinct().count() == 1;
+                    && pods.values().stream().map(pod -> Json.text(pod, "metadata", "annotations", Stage.EPOCH)).distinct().count() == 1;
         }
 
         private boolean isInOrder(String pod, Map<String, String> labels) {
             String leadership = Boolean.toString(pod.equals(holder));
-            return leadership.equals(labels.get(Group.LEADERSHIP)) && "true".equals(labels.get(Group.PARTICIPATION));
+            return leadership.equals(labels.get(Stage.LEADERSHIP)) && "true".equals(labels.get(Stage.PARTICIPATION));
         }
 
         private static boolean isLabelled(Map<String, Object> pod) {
-            return pod != null && "true".equals(labels(pod).get(Group.LEADERSHIP));
+            return pod != null && "true".equals(labels(pod).get(Stage.LEADERSHIP));
         }
 
         private static Map<String, String> labels(Map<String, Object> pod) {
@@ -530,7 +530,7 @@ public final class Demo implements Callable<Integer> {
 
         /** Whether a pod is labelled as a follower. The label of a pod that was replaced is gone with it. */
         synchronized boolean hasFollower() {
-            return pods.values().stream().anyMatch(pod -> "false".equals(labels(pod).get(Group.LEADERSHIP)));
+            return pods.values().stream().anyMatch(pod -> "false".equals(labels(pod).get(Stage.LEADERSHIP)));
         }
 
         /** Since when all labels are as they should be; {@link #NEVER} if they are not. */
@@ -581,11 +581,11 @@ public final class Demo implements Callable<Integer> {
         }
 
         void columns() {
-            print(colour(DIM, "      s  " + Group.PODS.stream().map(pod -> "%-8s".formatted(pod)).collect(Collectors.joining()).strip()));
+            print(colour(DIM, "      s  " + Stage.PODS.stream().map(pod -> "%-8s".formatted(pod)).collect(Collectors.joining()).strip()));
         }
 
         void row(Watcher.Row row) {
-            String cells = Group.PODS.stream().map(pod -> cell(row.labels(), pod)).collect(Collectors.joining());
+            String cells = Stage.PODS.stream().map(pod -> cell(row.labels(), pod)).collect(Collectors.joining());
             print(("%7.3f  ".formatted((row.at() - begun) / 1e9) + cells + row.remark()).stripTrailing());
         }
 

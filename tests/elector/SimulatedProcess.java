@@ -93,10 +93,6 @@ final class SimulatedProcess {
         return alive;
     }
 
-    boolean isFrozen() {
-        return frozen;
-    }
-
     /** Whether it knows its pod by more than its name. */
     boolean hasReadPod() {
         return hasReadPod;
