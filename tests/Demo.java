@@ -115,12 +115,12 @@ public final class Demo implements Callable<Integer> {
 
     private void electFirst() throws NotHappened {
         screen.heading("1. First election: three processes start");
-        Stage.PODS.forEach(group::create);
+        Stage.PODS.forEach(stage::create);
         watcher.remark("preparing: an archive of classes, for JVMs that start quickly");
         showNews(Duration.ZERO);
         stage.start(Stage.PODS.getFirst()); // takes a while, because it prepares the archive first
         long started = System.nanoTime();
-        Stage.PODS.stream().skip(1).forEach(group::start);
+        Stage.PODS.stream().skip(1).forEach(stage::start);
         watcher.remark("three JVMs started");
         await("a leader is labelled", START_LIMIT, () -> watcher.lastMove() != null);
         Watcher.Move won = watcher.lastMove();
