@@ -16,11 +16,13 @@ final class Chaos {
     private static final List<Optional<Long>> DURATIONS = List.of(Optional.of(1_000_000L), Optional.of(1_000_000L), Optional.of(1L),
             Optional.empty());
 
+    private static final long SHORT_SPELL = Simulation.SECOND / 2;
+
     private final Simulation world;
     private final Map<Fault, Runnable> deeds = new EnumMap<>(Fault.class);
     private final List<Fault> present;
     private final double afterWrites;
-    private final List<Lease> formerLeases = new ArrayList<>();
+    private final List<StoredLease> formerLeases = new ArrayList<>();
 
     Chaos(Simulation world) {
         this.world = world;
@@ -41,10 +43,16 @@ final class Chaos {
         deeds.put(Fault.WATCH_SILENT, () -> withProcess(this::silence));
         deeds.put(Fault.PARTITION, () -> withProcess(this::cutOff));
         deeds.put(Fault.OUTAGE, this::outage);
+        deeds.put(Fault.ETCD_RESTORED, this::restoreEtcd);
+        deeds.put(Fault.POD_WRITES_REWRITTEN, this::rewritePods);
+        deeds.put(Fault.LEASE_ANNOTATION_STRIPPED, () -> world.server.admission().stripLeases(world.now() + span(lease() / 4, 4 * lease())));
     }
 
     private void happenToPods() {
         deeds.put(Fault.PATCH_REFUSED, () -> withPod(this::refusePatches));
+        deeds.put(Fault.SECOND_PROCESS, () -> withPod(p -> world.workload.startSecond(p)));
+        deeds.put(Fault.BUSY_POD, () -> world.others.keepPodsBusy(world.now() + span(SHORT_SPELL, lease())));
+        deeds.put(Fault.LABELS_UNDONE, () -> world.others.undoLabels(world.now() + span(lease() / 4, 4 * lease())));
         deeds.put(Fault.POD_DELETED, () -> withPod(p -> world.workload.delete(p)));
         deeds.put(Fault.POD_FORCED, () -> withPod(p -> world.workload.force(p, false)));
         deeds.put(Fault.POD_REPLACED, () -> withPod(p -> world.workload.force(p, true)));
@@ -66,12 +74,45 @@ final class Chaos {
         deeds.put(Fault.LEASE_CLAIM_REMOVED, () -> editClaim(null));
         deeds.put(Fault.LEASE_CLAIM_FORGED, this::forgeClaim);
         deeds.put(Fault.LEASE_RESTORED, this::restoreLease);
-        deeds.put(Fault.LEASE_TOUCHED, () -> world.server.editLease(Map.of(), Map.of("note", "touched " + world.now())));
+        deeds.put(Fault.LEASE_TOUCHED, this::touchLease);
+        deeds.put(Fault.LEASE_JANITOR, () -> world.others.cleanLease(world.now() + span(lease() / 4, 4 * lease())));
+        deeds.put(Fault.TRANSITIONS_MAX, () -> editSpec("leaseTransitions", (long) Integer.MAX_VALUE));
     }
 
     void start() {
         for (Fault fault : present) {
             again(fault);
+        }
+    }
+
+    /** The quiet period begins, but not everybody hears of it: what a group has to bear for good goes on. */
+    void goOn() {
+        long end = world.now() + 2 * world.mix.longestLease() + 6 * Simulation.SECOND;
+        if (world.mix.isOn(Fault.BUSY_POD)) {
+            world.others.keepPodsBusy(end);
+        }
+        if (world.mix.isOn(Fault.LEASE_ANNOTATION_STRIPPED) && world.draw.chance(0.5)) {
+            world.server.admission().stripLeases(Long.MAX_VALUE);
+        }
+        if (world.mix.isOn(Fault.LEASE_TOUCHED) && world.draw.chance(0.5)) {
+            long touched = world.now() + world.mix.longestLease() * 3 / 2 + Simulation.SECOND;
+            world.others.keepTouchingLease(touched);
+            world.at(touched, world.invariants::touchedForLong);
+        }
+        if (world.mix.isOn(Fault.PATCH_REFUSED) && world.draw.chance(0.5)) {
+            refuseForGood(end + Simulation.MINUTE);
+        }
+    }
+
+    /** A follower whose patches are refused, and whose pod changes now and then, does not keep the others from leading. */
+    private void refuseForGood(long end) {
+        List<SimulatedPod> up = world.workload.pods().stream().filter(SimulatedPod::isUp).filter(p -> p.process() != null).toList();
+        List<SimulatedPod> followers = up.stream().filter(p -> !world.server.pod(p.name()).isLabelled()).toList();
+        if (up.size() > 1 && !followers.isEmpty()) {
+            SimulatedPod refused = world.draw.one(followers);
+            world.log("chaos", "patches to " + refused + " are refused for good");
+            world.server.refusePatches(refused.name(), end);
+            world.others.keepBusy(refused, end, world.mix.retry(), false);
         }
     }
 
@@ -95,7 +136,7 @@ final class Chaos {
     }
 
     /** The Lease was in this state. */
-    void leaseWas(Lease lease) {
+    void leaseWas(StoredLease lease) {
         formerLeases.add(lease);
     }
 
@@ -121,7 +162,7 @@ final class Chaos {
     /** Half of the time the holder of the Lease, if there is one. */
     private void withProcess(Hit<SimulatedProcess> hit) {
         List<SimulatedProcess> all = world.workload.processes();
-        Lease lease = world.server.lease();
+        StoredLease lease = world.server.lease();
         if (lease != null && world.draw.chance(0.5)) {
             all.stream().filter(p -> p.pod().name().equals(lease.holder())).findFirst().ifPresent(hit::on);
         } else if (!all.isEmpty()) {
@@ -131,7 +172,7 @@ final class Chaos {
 
     private void withPod(Hit<SimulatedPod> hit) {
         List<SimulatedPod> all = world.workload.pods().stream().filter(p -> !p.isRemoved()).toList();
-        Lease lease = world.server.lease();
+        StoredLease lease = world.server.lease();
         if (lease != null && world.draw.chance(0.5)) {
             all.stream().filter(p -> p.name().equals(lease.holder())).findFirst().ifPresent(hit::on);
         } else if (!all.isEmpty()) {
@@ -175,12 +216,46 @@ final class Chaos {
     }
 
     private void outage() {
-        world.outage(world.disturbUntil(world.now() + span(10 * Simulation.MS, 2 * lease())));
+        outage(world.disturbUntil(world.now() + span(10 * Simulation.MS, 2 * lease())));
+    }
+
+    private void outage(long until) {
+        world.outage(until);
         world.workload.processes().forEach(SimulatedProcess::loseWatches);
     }
 
     private void refusePatches(SimulatedPod pod) {
-        world.server.refusePatches(pod.name(), world.disturbUntil(world.now() + span(100 * Simulation.MS, 3 * lease())));
+        long until = world.disturbUntil(world.now() + span(100 * Simulation.MS, 3 * lease()));
+        world.server.refusePatches(pod.name(), until);
+        if (world.draw.chance(0.5)) {
+            world.others.keepBusy(pod, until, world.mix.retry(), false);
+        }
+    }
+
+    private void rewritePods() {
+        boolean all = world.draw.chance(0.5);
+        long until = world.disturbUntil(world.now() + span(lease() / 4, 3 * lease()));
+        withPod(p -> world.server.admission().rewritePods(all ? null : p.name(), until));
+    }
+
+    /** The API server stops, etcd gets a backup back, and the API server starts. */
+    private void restoreEtcd() {
+        long end = world.disturbUntil(world.now() + span(100 * Simulation.MS, lease()));
+        outage(end);
+        world.at(end, () -> {
+            if (!world.isQuiet() && world.server.restore()) {
+                world.log("chaos", "etcd is restored");
+                world.coverage.count(Coverage.Deed.RESTORE);
+                world.workload.reconcile();
+            }
+        });
+    }
+
+    private void touchLease() {
+        world.server.touchLease();
+        if (world.draw.chance(0.3)) {
+            world.others.keepTouchingLease(world.now() + span(lease(), 4 * lease()));
+        }
     }
 
     private List<String> keys() {
@@ -194,7 +269,7 @@ final class Chaos {
         for (String key : chosen) {
             (key.equals(SimulatedServer.EPOCH) ? annotations : labels).put(key, null);
         }
-        Pod stored = world.server.pod(pod.name());
+        StoredPod stored = world.server.pod(pod.name());
         boolean loses = stored.participation() == null || labels.containsKey(SimulatedServer.PARTICIPATION);
         boolean losesEpoch = stored.epoch() == null || annotations.containsKey(SimulatedServer.EPOCH);
         if (!world.mix.isOn(Fault.SHARED_LABEL) || !loses || !losesEpoch) {
@@ -217,8 +292,8 @@ final class Chaos {
     }
 
     private String someEpoch() {
-        Lease lease = world.server.lease();
-        return world.draw.chance(0.5) && lease != null ? lease.version() : Long.toString(world.draw.between(0L, 100_000L));
+        StoredLease lease = world.server.lease();
+        return world.draw.chance(0.5) && lease != null ? Long.toString(lease.version()) : Long.toString(world.draw.between(0L, 100_000L));
     }
 
     private void writeTrue(SimulatedPod pod) {
@@ -241,22 +316,22 @@ final class Chaos {
      * its holder could not tell the copy from the original.
      */
     private void restoreLease() {
-        List<Lease> latest = formerLeases.subList(Math.max(0, formerLeases.size() - 8), formerLeases.size());
-        List<Lease> saved = latest.stream().filter(lease -> lease.claim() == null || isRenewed(lease.claim())).toList();
+        List<StoredLease> latest = formerLeases.subList(Math.max(0, formerLeases.size() - 8), formerLeases.size());
+        List<StoredLease> saved = latest.stream().filter(lease -> lease.claim() == null || isRenewed(lease.claim())).toList();
         if (saved.isEmpty()) {
             return;
         }
-        Lease former = world.draw.one(saved);
+        StoredLease former = world.draw.one(saved);
         Map<String, Object> spec = new HashMap<>();
         spec.put("holderIdentity", former.holder());
-        spec.put("leaseDurationSeconds", former.durationSeconds());
+        spec.put("leaseDurationSeconds", former.seconds());
         spec.put("acquireTime", former.acquireTime() == null ? null : SimulatedServer.micros(former.acquireTime()));
         spec.put("renewTime", former.renewTime() == null ? null : SimulatedServer.micros(former.renewTime()));
         world.server.editLease(spec,
                 Collections.singletonMap(SimulatedServer.CLAIM, former.claim() == null ? null : former.claim().toString()));
     }
 
-    private boolean isRenewed(Claim claim) {
+    private boolean isRenewed(StoredLease.Claimed claim) {
         return formerLeases.stream().anyMatch(lease -> claim.isRenewedBy(lease.claim()));
     }
 
@@ -266,7 +341,7 @@ final class Chaos {
 
     /** A claim that is malformed, of somebody else, of another uid, or a full forgery that gives the Lease to another pod. */
     private void forgeClaim() {
-        Lease lease = world.server.lease();
+        StoredLease lease = world.server.lease();
         List<SimulatedPod> pods = world.workload.pods();
         if (lease == null || pods.isEmpty()) {
             return;
@@ -276,11 +351,11 @@ final class Chaos {
         Instant renewed = lease.renewTime() == null ? Instant.EPOCH : lease.renewTime();
         switch ((int) world.draw.between(0L, 3L)) {
             case 0 -> editClaim("x/y");
-            case 1 -> editClaim(new Claim(pod.name(), pod.uid(), acquired, renewed).toString());
-            case 2 -> editClaim(new Claim(lease.holder(), "00000000-0000-4000-8000-000000000000", acquired, renewed).toString());
+            case 1 -> editClaim(new StoredLease.Claimed(pod.name(), pod.uid(), acquired, renewed).toString());
+            case 2 -> editClaim(new StoredLease.Claimed(lease.holder(), "00000000-0000-4000-8000-000000000000", acquired, renewed).toString());
             default -> world.server.editLease(Map.of("holderIdentity", pod.name(),
                             "acquireTime", SimulatedServer.micros(acquired), "renewTime", SimulatedServer.micros(renewed)),
-                    Map.of(SimulatedServer.CLAIM, new Claim(pod.name(), pod.uid(), acquired, renewed).toString()));
+                    Map.of(SimulatedServer.CLAIM, new StoredLease.Claimed(pod.name(), pod.uid(), acquired, renewed).toString()));
         }
     }
 }

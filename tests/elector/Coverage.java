@@ -31,6 +31,8 @@ final class Coverage {
         EXPECTED_HANDOVER,
         GIVE_BACK,
         STEP_DOWN,
+        /** etcd was put back to a backup. */
+        RESTORE,
         NOT_SENT,
         /** The process of a replaced or deleted pod ended by itself. */
         EXIT_GONE,

@@ -14,6 +14,10 @@ enum Fault {
     RESET,
     /** An error, executed or not, perhaps with a Retry-After. */
     SERVER_ERROR,
+    /** A load balancer asks for an hour of patience. */
+    RETRY_AFTER,
+    /** A read is answered as things were, but the answer arrives after news: also a 404, after the object was seen. */
+    GET_STALE,
     /** The worker that sends it gets no CPU for a while, before or after it looked at the time. */
     STARVED,
 
@@ -26,6 +30,8 @@ enum Fault {
     FREEZE,
     /** SIGTERM to a container whose pod stays. */
     SIGTERM,
+    /** A second sidecar runs for the same pod for a while, or for good: somebody tries it out under that name. */
+    SECOND_PROCESS,
     /** Monotonic clocks run at different rates, but differ less than lease-duration / renew-deadline. */
     CLOCK_RATES,
     /** Wall clocks are wrong by hours, and are set. */
@@ -46,8 +52,16 @@ enum Fault {
     OUTAGE,
     /** One sidecar does not reach it. */
     PARTITION,
-    /** Patches to one pod are refused. */
+    /** Patches to one pod are refused, while others may change that pod. */
     PATCH_REFUSED,
+    /** Another controller writes to pods ten times a second, and every request takes 50 ms. */
+    BUSY_POD,
+    /** An admission webhook changes what a sidecar writes to a pod: 200, but not what was asked for. */
+    POD_WRITES_REWRITTEN,
+    /** An admission webhook removes our annotation from each write of the Lease. */
+    LEASE_ANNOTATION_STRIPPED,
+    /** etcd is restored from a backup: objects and resourceVersions go back. */
+    ETCD_RESTORED,
 
     // Pods.
     /** Graceful deletion. */
@@ -70,6 +84,8 @@ enum Fault {
     KEYS_STRIPPED,
     /** Somebody writes another value, but not {@code true} for the leadership label. */
     KEY_FORGED,
+    /** An operator undoes each write of our labels. */
+    LABELS_UNDONE,
     /** Somebody writes {@code true}: I1 does not hold then, but the rest must, and the right state must come back. */
     FOREIGN_TRUE,
     /** Pods of another election have the same leadership label. */
@@ -90,8 +106,12 @@ enum Fault {
     LEASE_CLAIM_FORGED,
     /** Somebody writes back what it said some writes ago. */
     LEASE_RESTORED,
-    /** Something on it changes that is none of our business. */
+    /** Something on it changes that is none of our business, once or more often than lease-duration. */
     LEASE_TOUCHED,
+    /** A janitor deletes it, or empties its holder, again and again. */
+    LEASE_JANITOR,
+    /** Its number of transitions becomes the largest that it can record. */
+    TRANSITIONS_MAX,
     /** A program that uses client-go takes part under the same Lease. */
     CLIENT_GO,
 

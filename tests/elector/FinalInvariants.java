@@ -42,7 +42,7 @@ final class FinalInvariants {
     void settled(long quietSince) {
         List<SimulatedProcess> running = world.workload.processes();
         for (SimulatedProcess process : running) {
-            Pod pod = world.server.pod(process.pod().name());
+            StoredPod pod = world.server.pod(process.pod().name());
             Invariants.require(pod != null && pod.uid().equals(process.pod().uid()) && !pod.finished(), "exit",
                     () -> process + " runs on, but its pod is gone or has finished");
             requests.put(process, process.requests());
@@ -78,8 +78,8 @@ final class FinalInvariants {
         List<SimulatedProcess> leading = candidates.stream().filter(SimulatedProcess::isLeading).toList();
         Invariants.require(leading.size() == 1, "I4", () -> "of " + candidates + " these lead: " + leading);
         leader = leading.get(0);
-        Lease lease = world.server.lease();
-        Invariants.require(lease != null && lease.claim() != null && lease.claim().uid().equals(leader.pod().uid()), "I4",
+        StoredLease lease = world.server.lease();
+        Invariants.require(lease != null && lease.writer() != null && lease.writer().uid().equals(leader.pod().uid()), "I4",
                 () -> leader + " leads, but the Lease is " + lease);
         Invariants.require(labels.labelled().contains(leader.pod().name()), "I4",
                 () -> leader + " leads, but labelled is " + labels.labelled());
@@ -91,24 +91,33 @@ final class FinalInvariants {
         return age <= leader.config().retryPeriod().toNanos() + Simulation.SECOND / 2;
     }
 
+    /** I4 while metadata of the Lease change all the time: somebody who runs holds it, and is labelled or will be. */
+    void touchedForLong() {
+        List<SimulatedProcess> candidates = world.workload.processes().stream().filter(SimulatedProcess::isCandidate)
+                .filter(p -> p.startedAt() < world.now() - world.mix.longestLease()).toList();
+        StoredLease lease = world.server.lease();
+        boolean held = lease != null && candidates.stream().anyMatch(p -> p.pod().name().equals(lease.holder()));
+        Invariants.require(candidates.isEmpty() || held, "I4", () -> "touched again and again, the Lease is still " + lease);
+    }
+
     /** I6. */
     private void allLabelsAreRight() {
-        Lease lease = world.server.lease();
+        StoredLease lease = world.server.lease();
         String epoch = world.server.pod(leader.pod().name()).epoch();
         Invariants.require(leader.wins().contains(epoch), "I6",
                 () -> leader + " has epoch " + epoch + " on its pod, but won as " + leader.wins());
-        Invariants.require(lease.durationSeconds() != null && lease.durationSeconds() == leader.config().leaseDuration().toSeconds(), "I6",
+        Invariants.require(lease.seconds() != null && lease.seconds() == leader.config().leaseDuration().toSeconds(), "I6",
                 () -> "the Lease records another duration: " + lease);
         ours().forEach(pod -> {
             boolean leads = pod.name().equals(leader.pod().name());
-            boolean right = pod.finished() ? !pod.isLabelled() : Boolean.toString(leads).equals(pod.leadership())
+            boolean right = pod.finished() || world.server.refusesPatches(pod.name()) ? !pod.isLabelled() : Boolean.toString(leads).equals(pod.leadership())
                     && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
             Invariants.require(right, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
         });
     }
 
     /** Pods that take part, or took part, or are labelled; without the leadership key nobody sees one whose sidecar is dead. */
-    private Stream<Pod> ours() {
+    private Stream<StoredPod> ours() {
         Set<String> running = world.workload.processes().stream().map(p -> p.pod().uid()).collect(Collectors.toSet());
         return world.server.pods().values().stream().filter(p -> !p.name().startsWith(Workload.OTHERS))
                 .filter(p -> p.participation() != null || p.epoch() != null || p.isLabelled())
@@ -127,7 +136,8 @@ final class FinalInvariants {
             Invariants.require(process.watchesAreLive() || process.isPolling(), "watch",
                     () -> process + " still waits on a watch that delivers nothing");
             long asked = process.requests() - before;
-            long most = process == leader ? process.measured(nanos) / process.config().retryPeriod().toNanos() + 1 : 0;
+            boolean retries = process == leader && ours().anyMatch(p -> world.server.refusesPatches(p.name()));
+            long most = retries ? Long.MAX_VALUE : process == leader ? process.measured(nanos) / process.config().retryPeriod().toNanos() + 1 : 0;
             Invariants.require(asked <= most || process.isPolling(), "idle", () -> process + " sent " + asked + " requests for no reason");
         });
     }

@@ -1,15 +1,19 @@
 /** One request under way in a {@link Simulation}, from the socket to its one answer. What becomes of it is drawn when it leaves. */
 final class Flight {
 
+    private static final long RETRY_AFTER = 3600 * Simulation.SECOND;
+
     private final Simulation world;
     private final SimulatedProcess from;
     private final Effect.Request request;
+    private final int history;
     private boolean done;
 
     Flight(Simulation world, SimulatedProcess from, Effect.Request request) {
         this.world = world;
         this.from = from;
         this.request = request;
+        this.history = world.server.history();
     }
 
     /** Draws its fate; the sender gives up at {@code timeout}. */
@@ -21,6 +25,8 @@ final class Flight {
         if (from.isCutOff() || world.hit(Fault.LOST_REQUEST, 0.2)) {
             long known = draw.chance(0.5) ? timeout : now + draw.spread(Simulation.MS, timeout - now);
             answer(world.disturbUntil(known), new Reply.Failed("no connection", 0));
+        } else if (world.hit(Fault.RETRY_AFTER, 0.1)) {
+            answer(world.disturbUntil(there + back), new Reply.Failed("503", RETRY_AFTER));
         } else if (world.hit(Fault.SERVER_ERROR, 0.2)) {
             long pause = draw.chance(0.3) ? draw.between(1L, 3L) * Simulation.SECOND : 0;
             if (draw.chance(0.3)) {
@@ -40,13 +46,20 @@ final class Flight {
                 there += draw.spread(Simulation.MS, timeout - now);
                 back += draw.spread(Simulation.MS, timeout - now);
                 world.disturbUntil(there + back);
+            } else if (isRead() && world.hit(Fault.GET_STALE, 1)) {
+                back += draw.spread(10 * Simulation.MS, timeout - now);
+                world.disturbUntil(there + back);
             }
             execute(there, from, back, timeout);
         }
     }
 
     private long usual() {
-        return world.draw.spread(Simulation.MS / 10, 4 * Simulation.MS);
+        return world.distance() + world.draw.spread(Simulation.MS / 10, 4 * Simulation.MS);
+    }
+
+    private boolean isRead() {
+        return request instanceof Effect.GetLease || request instanceof Effect.GetPod || request instanceof Effect.ListPods;
     }
 
     private void answer(long time, Reply reply) {
@@ -75,6 +88,9 @@ final class Flight {
                 answer(Math.max(world.now(), timeout), new Reply.Failed("timeout", 0));
             }
             return;
+        }
+        if (history != world.server.history()) {
+            world.invariants.outdated(request);
         }
         Reply reply = world.server.execute(from, request);
         if (world.isLogging()) {

@@ -57,7 +57,7 @@ final class HandoverInvariants {
     // --- What precedes it --------------------------------------------------------------------------------------------
 
     /** Somebody else has written to a pod. */
-    void foreignWrite(String name, Pod before, Pod after, boolean wasLabelled) {
+    void foreignWrite(String name, StoredPod before, StoredPod after, boolean wasLabelled) {
         othersWroteAt = world.now();
         foreignWrites.put(name, world.now());
         if (after != null && before != null && after.terminating() && !before.terminating()) {
@@ -84,10 +84,15 @@ final class HandoverInvariants {
 
     /** What a container was told does not count for the next. */
     void started(SimulatedProcess process) {
-        Pod pod = world.server.pod(process.pod().name());
+        StoredPod pod = world.server.pod(process.pod().name());
         if (pod != null && pod.uid().equals(process.pod().uid()) && !pod.terminating()) {
             toldToGo.remove(pod.uid());
         }
+    }
+
+    /** etcd was restored. */
+    void restored() {
+        move = null;
     }
 
     /** A process has given the Lease back, for whatever reason. */
@@ -95,7 +100,7 @@ final class HandoverInvariants {
         steppedDown.add(process);
     }
 
-    void leaseRevised(Lease before, Lease after) {
+    void leaseRevised(StoredLease before, StoredLease after) {
         boolean was = before != null && before.isHeld();
         boolean is = after != null && after.isHeld();
         if (was && !is) {
@@ -107,9 +112,9 @@ final class HandoverInvariants {
 
     /** A second after a leader was told to go it no longer holds the Lease, unless it waits for its application to exit. */
     private void handsOverSoon(String uid) {
-        Lease lease = world.server.lease();
+        StoredLease lease = world.server.lease();
         Long told = toldToGo.get(uid);
-        boolean holds = told != null && lease != null && lease.claim() != null && lease.claim().uid().equals(uid);
+        boolean holds = told != null && lease != null && lease.writer() != null && lease.writer().uid().equals(uid);
         if (!holds || !world.isCalmSince(told - world.mix.longestLease())) {
             return;
         }
@@ -133,7 +138,7 @@ final class HandoverInvariants {
     private boolean hasSuccessor(SimulatedProcess from, long told) {
         long since = told - 2 * world.mix.longestLease();
         return since > 0 && world.isCalmSince(since) && world.workload.processes().stream().anyMatch(p -> {
-            Pod pod = world.server.pod(p.pod().name());
+            StoredPod pod = world.server.pod(p.pod().name());
             return p != from && p.isCandidate() && pod.ready() && pod.hasAllKeys() && p.startedAt() < since
                     && foreignWrites.getOrDefault(pod.name(), 0L) < since;
         });
@@ -142,13 +147,18 @@ final class HandoverInvariants {
     // --- The label is taken off --------------------------------------------------------------------------------------
 
     /** A labelled pod no longer is. */
-    void takenOff(SimulatedServer.Sender sender, Pod before) {
+    void takenOff(SimulatedServer.Sender sender, StoredPod before) {
         SimulatedProcess by = sender.process();
+        if (by != null && !"false".equals(((Effect.PatchPod) sender.request()).leadership())) {
+            return; // a webhook did it
+        }
         if (by != null && by.pod().uid().equals(before.uid())) {
             world.coverage.count(Coverage.Deed.SELF_FENCE);
             notDropped(by, before);
         } else if (by != null && labels.latest(before.uid()) != null) {
-            long epoch = Long.parseLong(((Effect.PatchPod) sender.request()).epoch());
+            String written = ((Effect.PatchPod) sender.request()).epoch();
+            Invariants.require(written.matches("\\d+"), "I2", () -> by + " takes " + before + " for its own and fences it");
+            long epoch = Long.parseLong(written);
             Invariants.require(epoch > labels.latest(before.uid()).epoch(), "I3",
                     () -> by + " of epoch " + epoch + " takes the label off its successor " + before);
         }
@@ -162,7 +172,7 @@ final class HandoverInvariants {
      * I3: whoever is not told to go and does not step down keeps its label, whether it leads or not, through restarts and edits of the
      * Lease. Only when nobody has held the Lease for a lease-duration it takes it off.
      */
-    private void notDropped(SimulatedProcess by, Pod before) {
+    private void notDropped(SimulatedProcess by, StoredPod before) {
         boolean mayGo = by.isTold() || toldToGo.containsKey(before.uid()) || before.finished() || steppedDown.contains(by)
                 || isNewsLate(world);
         boolean isHeld = world.server.lease() != null && world.server.lease().isHeld();
@@ -174,7 +184,7 @@ final class HandoverInvariants {
     // --- The label is put on -----------------------------------------------------------------------------------------
 
     /** A pod has been labelled. */
-    void putOn(SimulatedServer.Sender sender, Pod after) {
+    void putOn(SimulatedServer.Sender sender, StoredPod after) {
         notBeforeExit(after);
         Move ended = move;
         move = null;
@@ -184,7 +194,7 @@ final class HandoverInvariants {
     }
 
     /** With after-exit, the application of a leader whose pod was deleted has exited before the next pod is labelled. */
-    private void notBeforeExit(Pod after) {
+    private void notBeforeExit(StoredPod after) {
         for (SimulatedProcess process : world.workload.processes()) {
             String uid = process.pod().uid();
             boolean runs = serving.contains(uid) && process.config().handover() == Handover.AFTER_EXIT && !process.isTold();

@@ -12,6 +12,7 @@ final class Invariants {
     private final HandoverInvariants handovers;
     private final LeaseInvariants leases;
     private final FinalInvariants end;
+    private final LoadInvariants load = new LoadInvariants();
 
     Invariants(Simulation world) {
         this.world = world;
@@ -31,7 +32,7 @@ final class Invariants {
     // --- What happens at the API server ------------------------------------------------------------------------------
 
     /** A pod has changed; {@code before} or {@code after} is null if it was created or removed. */
-    void podRevised(SimulatedServer.Sender sender, Store.Revision revision, Pod before, Pod after) {
+    void podRevised(SimulatedServer.Sender sender, Store.Revision revision, StoredPod before, StoredPod after) {
         boolean ours = !revision.name().startsWith(Workload.OTHERS);
         boolean was = ours && before != null && before.isLabelled();
         boolean is = ours && after != null && after.isLabelled();
@@ -43,6 +44,7 @@ final class Invariants {
             handovers.written(sender.process(), revision.name());
             sender.process().notePatched(sender.request());
             world.chaos.written();
+            world.others.podWritten(revision.name(), revision.before(), revision.after());
         }
         labels.note(revision.name(), is);
         if (is && !was) {
@@ -57,7 +59,7 @@ final class Invariants {
     }
 
     /** The Lease has changed; {@code before} or {@code after} is null if it was created or deleted. */
-    void leaseRevised(SimulatedServer.Sender sender, Lease before, Lease after) {
+    void leaseRevised(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
         leases.revised(sender, before, after);
         handovers.leaseRevised(before, after);
         if (before != null) {
@@ -67,9 +69,10 @@ final class Invariants {
             return;
         }
         world.chaos.written();
-        if (after.claim() != null && (before == null || !LeaseInvariants.isSameWin(after.claim(), before.claim()))) {
-            sender.process().noteWin(after.version());
-        } else if (before != null && after.claim() == null) {
+        world.others.leaseWritten();
+        if (sender.claim() != null && (before == null || !sender.claim().isSameWin(before.writer()))) {
+            sender.process().noteWin(Long.toString(after.version()));
+        } else if (before != null && sender.claim() == null) {
             world.coverage.count(Coverage.Deed.RELEASE);
             handovers.released(sender.process());
         }
@@ -88,6 +91,19 @@ final class Invariants {
         }
     }
 
+    /** A request is about to be executed that was sent before etcd was restored. */
+    void outdated(Effect.Request request) {
+        labels.outdated();
+    }
+
+    /** etcd was restored. */
+    void restored() {
+        labels.restored();
+        handovers.restored();
+        leases.restored();
+        end.labelMoved();
+    }
+
     // --- What happens to processes -----------------------------------------------------------------------------------
 
     /** A container runs. */
@@ -101,13 +117,24 @@ final class Invariants {
         handovers.told(process.pod().uid());
     }
 
+    /** A process wants a request sent; {@code clock} is its own. */
+    void asked(SimulatedProcess process, Effect.Request request, long clock) {
+        load.asked(process, request, clock);
+    }
+
+    /** A process runs no longer. */
+    void gone(SimulatedProcess process) {
+        load.ended(process);
+    }
+
     /** A process has ended by itself. */
     void ended(SimulatedProcess process, String why) {
         handovers.ended(process, why);
     }
 
-    /** A process has written this line to its log. */
-    void logged(SimulatedProcess process, String line) {
+    /** A process has written this line to its log, at this time of its own clock. */
+    void logged(SimulatedProcess process, String line, long clock) {
+        load.logged(process, line, clock);
         boolean givesBack = line.startsWith("released lease reason=not-labelled");
         boolean stepsDown = line.endsWith("reason=\"not ready\"");
         world.coverage.countIf(givesBack, Coverage.Deed.GIVE_BACK);
@@ -122,6 +149,11 @@ final class Invariants {
     /** The faults have ended at {@code quietSince}, long enough ago. */
     void settled(long quietSince) {
         end.settled(quietSince);
+    }
+
+    /** The faults have ended, other than that the Lease was touched again and again for one and a half times the lease-duration. */
+    void touchedForLong() {
+        end.touchedForLong();
     }
 
     /** So much later; nothing was to happen meanwhile. */

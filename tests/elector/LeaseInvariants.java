@@ -16,7 +16,7 @@ final class LeaseInvariants {
     }
 
     /** The Lease has changed; {@code before} or {@code after} is null if it was created or deleted. */
-    void revised(SimulatedServer.Sender sender, Lease before, Lease after) {
+    void revised(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
         boolean held = before != null && before.isHeld();
         if (sender.isParticipant()) {
             if (held && !edited && !sender.holds(before)) {
@@ -25,28 +25,28 @@ final class LeaseInvariants {
             renewedAt = world.now();
         }
         edited = !sender.isParticipant();
-        if (sender.process() != null && before != null && after != null && after.claim() != null) {
+        if (sender.process() != null && before != null && after != null && after.writer() != null) {
             countWin(sender, before, after);
         }
     }
 
-    private void countWin(SimulatedServer.Sender sender, Lease before, Lease after) {
-        boolean won = !isSameWin(after.claim(), before.claim());
+    /** etcd was restored: whoever holds the Lease now may not know it. */
+    void restored() {
+        edited = true;
+    }
+
+    private void countWin(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
+        boolean won = !after.writer().isSameWin(before.writer());
         boolean taken = won && before.isHeld();
         world.coverage.countIf(won, Coverage.Deed.WIN);
         world.coverage.countIf(taken && sender.holds(before), Coverage.Deed.RESUME);
-        world.coverage.countIf(taken && !sender.holds(before) && isGone(before.claim()), Coverage.Deed.WIN_FROM_GONE);
-        world.coverage.countIf(taken && !sender.holds(before) && !isGone(before.claim()), Coverage.Deed.WIN_AFTER_EXPIRY);
-    }
-
-    /** Whether two claims, of which the second may be null, come from the same win, renewed or not. */
-    static boolean isSameWin(Claim one, Claim other) {
-        return other != null && one.equals(new Claim(other.pod(), other.uid(), other.acquireTime(), one.renewTime()));
+        world.coverage.countIf(taken && !sender.holds(before) && isGone(before.writer()), Coverage.Deed.WIN_FROM_GONE);
+        world.coverage.countIf(taken && !sender.holds(before) && !isGone(before.writer()), Coverage.Deed.WIN_AFTER_EXPIRY);
     }
 
     /** I5: whoever holds the Lease keeps it until its pod is gone, or its last renewal is too old by the clock of whoever takes it. */
-    private void notUsurped(SimulatedServer.Sender sender, Lease before) {
-        if (isGone(before.claim())) {
+    private void notUsurped(SimulatedServer.Sender sender, StoredLease before) {
+        if (isGone(before.writer())) {
             return;
         }
         ownerIsAway(sender, before);
@@ -54,26 +54,26 @@ final class LeaseInvariants {
         SimulatedProcess process = sender.process();
         long measured = process == null ? age : process.measured(age);
         long own = process == null ? world.mix.lease() : process.config().leaseDuration().toNanos();
-        Integer recorded = before.durationSeconds();
+        Long recorded = before.seconds();
         long duration = recorded == null || recorded > 3600 ? own : recorded * Simulation.SECOND;
         Invariants.require(measured + Simulation.MS / 1000 >= duration, "I5", () -> sender.who() + " took the Lease from " + before.holder()
                 + ", which had renewed it " + age / Simulation.MS + "ms ago; recorded are " + duration / Simulation.MS + "ms");
     }
 
     /** The same from the holder's side, and the way back after a restart: a process that runs undisturbed keeps its pod's Lease. */
-    private void ownerIsAway(SimulatedServer.Sender sender, Lease before) {
-        if (before.claim() == null || world.mix.isOn(Fault.PATCH_REFUSED) || HandoverInvariants.isNewsLate(world)) {
+    private void ownerIsAway(SimulatedServer.Sender sender, StoredLease before) {
+        if (before.writer() == null || world.mix.isOn(Fault.PATCH_REFUSED) || HandoverInvariants.isNewsLate(world)) {
             return;
         }
         for (SimulatedProcess process : world.workload.processes()) {
-            boolean owns = process.pod().uid().equals(before.claim().uid());
+            boolean owns = process.pod().uid().equals(before.writer().uid());
             boolean runs = process.startedAt() < world.now() - Simulation.SECOND && process.isCandidate();
             Invariants.require(!owns || !runs, "I5", () -> sender.who() + " takes the Lease from " + process + ", which runs undisturbed");
         }
     }
 
-    private boolean isGone(Claim claim) {
-        Pod pod = claim == null ? null : world.server.pod(claim.pod());
+    private boolean isGone(StoredLease.Claimed claim) {
+        StoredPod pod = claim == null ? null : world.server.pod(claim.pod());
         return claim != null && (pod == null || !pod.uid().equals(claim.uid()) || pod.finished());
     }
 }

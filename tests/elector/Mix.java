@@ -67,8 +67,8 @@ final class Mix {
         return frequency.getOrDefault(fault, 0.0);
     }
 
-    /** The settings of a new pod's sidecar. */
-    Config config(String pod) {
+    /** The settings of a new pod's sidecar, which knows the pod's uid. */
+    Config config(String pod, String uid) {
         long[] own = draw.chance(0.5) ? timing : otherTiming;
         Duration lease = Duration.ofMillis(own[0]);
         Duration grace = switch (graceKind) {
@@ -77,7 +77,7 @@ final class Mix {
             default -> lease;
         };
         return TestConfig.config().election(ELECTION).pod(pod).namespace(NAMESPACE).leadershipLabel(leadershipLabel).handover(handover)
-                .timing(lease, Duration.ofMillis(own[1]), Duration.ofMillis(own[2])).unreadyGrace(grace).build();
+                .timing(lease, Duration.ofMillis(own[1]), Duration.ofMillis(own[2])).unreadyGrace(grace).podUid(uid).build();
     }
 
     /** The longest lease-duration of any member, in nanoseconds. */

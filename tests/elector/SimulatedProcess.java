@@ -13,9 +13,6 @@ final class SimulatedProcess {
     private static final int RATE_ONE = 1024;
     /** So many ticks without a nanosecond of progress are a loop. */
     private static final int LOOP = 200;
-    /** So many requests in a retry-period are no retries but a storm; a leader has some more to send for each member. */
-    private static final int STORM = 50;
-    private static final int REQUESTS_PER_MEMBER = 3;
 
     private final Simulation world;
     private final SimulatedPod pod;
@@ -34,15 +31,12 @@ final class SimulatedProcess {
     private boolean frozen;
     private boolean told;
     private boolean cutOff;
-    private boolean hasReadPod;
     private String ended;
     private final Queue<Event> inbox = new ArrayDeque<>();
     private final List<Runnable> whenThawed = new ArrayList<>();
     private long tickAt = Long.MAX_VALUE;
     private long lastTick = -1;
     private int ticksInPlace;
-    private long lastPeriod;
-    private int requestsInPeriod;
     private int requests;
     private Effect.Request asked;
     private Effect.Request askedBeforeTrue;
@@ -93,11 +87,6 @@ final class SimulatedProcess {
         return alive;
     }
 
-    /** Whether it knows its pod by more than its name. */
-    boolean hasReadPod() {
-        return hasReadPod;
-    }
-
     /** Whether it got SIGTERM. */
     boolean isTold() {
         return told;
@@ -127,7 +116,7 @@ final class SimulatedProcess {
 
     /** Whether it can lead: it runs, was not told to go, and its pod is there and alive. */
     boolean isCandidate() {
-        Pod stored = world.server.pod(pod.name());
+        StoredPod stored = world.server.pod(pod.name());
         return alive && !told && stored != null && stored.uid().equals(pod.uid()) && stored.isAlive();
     }
 
@@ -214,8 +203,6 @@ final class SimulatedProcess {
 
     private void handle(Event event) {
         world.coverage.step();
-        hasReadPod |= event instanceof Event.Replied replied && replied.reply() instanceof Reply.PodReply
-                && replied.request() instanceof Effect.GetPod get && get.name().equals(pod.name());
         if (world.isLogging() && !(event instanceof Event.Tick)) {
             world.log(name, "< " + Simulation.show(event));
         }
@@ -261,7 +248,7 @@ final class SimulatedProcess {
             }
             case Effect.Log log -> {
                 world.log(name, log.line());
-                world.invariants.logged(this, log.line());
+                world.invariants.logged(this, log.line(), clock());
             }
             case Effect.Publish publish -> {
                 if (world.isLogging()) {
@@ -298,7 +285,7 @@ final class SimulatedProcess {
     /** A worker takes the request. */
     private void hand(Effect.Request request) {
         requests++;
-        guardAgainstStorms();
+        world.invariants.asked(this, request, clock());
         noteAsked(request);
         Reply answer = tampering.answered(request);
         if (answer != null) {
@@ -318,18 +305,6 @@ final class SimulatedProcess {
             askedBeforeTrue = asked;
         }
         asked = request;
-    }
-
-    private void guardAgainstStorms() {
-        if (!world.isQuiet()) {
-            return;
-        }
-        long period = clock() / config.retryPeriod().toNanos();
-        requestsInPeriod = period == lastPeriod ? requestsInPeriod + 1 : 1;
-        lastPeriod = period;
-        int most = STORM + (isLeading() ? REQUESTS_PER_MEMBER * world.mix.replicas : 0);
-        Invariants.require(requestsInPeriod <= most, "no storms",
-                () -> name + " sends more than " + most + " requests in a retry-period");
     }
 
     private void send(Effect.Request request, boolean checked) {
@@ -380,6 +355,7 @@ final class SimulatedProcess {
         alive = false;
         leaseWatch.close();
         groupWatch.close();
+        world.invariants.gone(this);
         world.workload.ended(this);
     }
 

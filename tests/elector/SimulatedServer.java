@@ -18,15 +18,27 @@ final class SimulatedServer {
     private final Store store;
     private final StoreCodec codec;
     private final StoreClient client;
-    private final Map<String, Pod> pods = new TreeMap<>();
+    private final Admission admission;
+    /** The pods as electors see them. */
+    private final Map<String, Pod> shown = new TreeMap<>();
+    /** The same pods, and the Lease, as the invariants see them. */
+    private final Map<String, StoredPod> pods = new TreeMap<>();
     private final Map<String, Long> refusedUntil = new TreeMap<>();
     private final List<SimulatedWatch> watches = new ArrayList<>();
-    private Lease lease;
+    private final List<Store.Backup> backups = new ArrayList<>();
+    private StoredLease lease;
     private Sender sender = Sender.FOREIGN;
+    /** Grows when etcd is restored. */
+    private int history;
+    private int touches;
 
-    /** Who has a request executed at the moment; neither is set if it is somebody who has nothing to do with the election. */
-    record Sender(SimulatedProcess process, Effect.Request request, ClientGoProgram program) {
-        static final Sender FOREIGN = new Sender(null, null, null);
+    /**
+     * Who has a request executed at the moment; neither is set if it is somebody who has nothing to do with the election.
+     *
+     * @param claim what a sidecar's write of the Lease claims, whatever becomes of it; null if it claims nothing
+     */
+    record Sender(SimulatedProcess process, Effect.Request request, ClientGoProgram program, StoredLease.Claimed claim) {
+        static final Sender FOREIGN = new Sender(null, null, null, null);
 
         /** A sidecar or a client-go program. */
         boolean isParticipant() {
@@ -34,9 +46,9 @@ final class SimulatedServer {
         }
 
         /** Whether a held Lease is that of the sender, who is a participant: of its pod or by its identity. */
-        boolean holds(Lease lease) {
+        boolean holds(StoredLease lease) {
             return process == null ? lease.holder().equals(program.identity())
-                    : lease.claim() != null && lease.claim().uid().equals(process.pod().uid());
+                    : lease.writer() != null && lease.writer().uid().equals(process.pod().uid());
         }
 
         String who() {
@@ -46,16 +58,31 @@ final class SimulatedServer {
 
     SimulatedServer(Simulation world, long seed) {
         this.world = world;
-        Config config = world.mix.config("any");
+        Config config = world.mix.config("any", null);
         codec = new StoreCodec(config);
         store = new Store(() -> Simulation.EPOCH.plusNanos(world.now()), Store.seededUids(seed), 1);
-        client = new StoreClient(store, config, tree -> pods.get(Json.text(tree, "metadata", "name")));
+        admission = new Admission(world);
+        client = new StoreClient(store, config, tree -> shown.get(Json.text(tree, "metadata", "name")), this::admit);
         store.onRevision(this::revised);
     }
 
+    /** Webhooks that change what sidecars write. */
+    Admission admission() {
+        return admission;
+    }
+
     /** The Lease as it is stored; null if it does not exist. */
-    Lease lease() {
+    StoredLease lease() {
         return lease;
+    }
+
+    boolean isLeaseHeld() {
+        return lease != null && lease.isHeld();
+    }
+
+    /** Whether a pod of that name holds the Lease. */
+    boolean isHolder(String pod) {
+        return lease != null && lease.holder().equals(pod);
     }
 
     /** The stored Lease's tree; null if it does not exist. */
@@ -64,12 +91,12 @@ final class SimulatedServer {
     }
 
     /** The pod of that name as it is stored; null if there is none. */
-    Pod pod(String name) {
+    StoredPod pod(String name) {
         return pods.get(name);
     }
 
     /** All pods of the namespace, by name. */
-    Map<String, Pod> pods() {
+    Map<String, StoredPod> pods() {
         return pods;
     }
 
@@ -78,12 +105,28 @@ final class SimulatedServer {
     /** Executes the request now. */
     Reply execute(SimulatedProcess from, Effect.Request request) {
         world.coverage.step();
-        sender = new Sender(from, request, null);
-        Reply reply = request instanceof Effect.PatchPod patch && refusedUntil.getOrDefault(patch.name(), 0L) > world.now()
+        pass();
+        sender = new Sender(from, request, null, null);
+        Reply reply = request instanceof Effect.PatchPod patch && refusesPatches(patch.name())
                 ? new Reply.Failed("403 patches to " + patch.name() + " are refused", 0) : client.execute(request);
         sender = Sender.FOREIGN;
         world.invariants.answered(from, request, reply);
         return reply;
+    }
+
+    private Map<String, Object> admit(Effect.Request request, Map<String, Object> body) {
+        if (request instanceof Effect.PatchPod patch) {
+            return admission.admitPatch(patch.name(), body);
+        }
+        sender = new Sender(sender.process, request, null, StoredLease.Claimed.parse(Json.at(body, "metadata", "annotations", CLAIM)));
+        return admission.admitLease(body);
+    }
+
+    /** Where versions may come a second time, most of them belong to objects of other people, so that hardly any comes for the same object. */
+    private void pass() {
+        if (world.mix.isOn(Fault.ETCD_RESTORED)) {
+            store.skip(world.draw.between(0, 50));
+        }
     }
 
     // --- Watches -----------------------------------------------------------------------------------------------------
@@ -91,7 +134,8 @@ final class SimulatedServer {
     /** What a watch of the Lease begins with. */
     Event leaseNow() {
         world.coverage.step();
-        return lease == null ? new Event.LeaseDeleted(Long.toString(store.resourceVersion())) : new Event.LeaseUpdated(lease);
+        Map<String, Object> tree = leaseTree();
+        return tree == null ? new Event.LeaseDeleted(Long.toString(store.resourceVersion())) : new Event.LeaseUpdated(codec.lease(tree));
     }
 
     /** What a watch of the group begins with. */
@@ -114,16 +158,16 @@ final class SimulatedServer {
         if (!ofLease && revision.resource() != Resource.PODS) {
             return;
         }
-        Pod podBefore = pods.get(revision.name());
-        Lease leaseBefore = lease;
         if (ofLease) {
-            lease = revision.after() == null ? null : codec.lease(revision.after());
-            world.invariants.leaseRevised(sender, leaseBefore, lease);
+            StoredLease before = lease;
+            lease = StoredLease.of(revision.after(), before, sender.claim());
+            world.invariants.leaseRevised(sender, before, lease);
         } else {
-            Pod after = revision.after() == null ? null : codec.pod(revision.after());
-            pods.compute(revision.name(), (name, before) -> after);
-            world.invariants.podRevised(sender, revision, podBefore, after);
+            StoredPod before = pods.get(revision.name());
+            note(revision.name(), revision.after());
+            world.invariants.podRevised(sender, revision, before, pods.get(revision.name()));
         }
+        backUp();
         Event event = revision.seenBy(ofLease ? LEASE : client.group()).map(seen -> event(seen, revision, ofLease)).orElse(null);
         if (event != null) {
             for (SimulatedWatch watch : List.copyOf(watches)) {
@@ -132,13 +176,18 @@ final class SimulatedServer {
         }
     }
 
+    private void note(String name, Map<String, Object> tree) {
+        pods.compute(name, (same, before) -> StoredPod.of(tree, world.mix.leadershipLabel));
+        shown.compute(name, (same, before) -> tree == null ? null : codec.pod(tree));
+    }
+
     private Event event(Store.WatchEvent seen, Store.Revision revision, boolean ofLease) {
         boolean left = seen.type() == Store.EventType.DELETED;
         String version = Long.toString(revision.resourceVersion());
         if (ofLease) {
-            return left ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(lease);
+            return left ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(codec.lease(revision.after()));
         }
-        return left ? new Event.PodRemoved(revision.name(), version) : new Event.PodUpdated(pods.get(revision.name()));
+        return left ? new Event.PodRemoved(revision.name(), version) : new Event.PodUpdated(shown.get(revision.name()));
     }
 
     // --- What others do ----------------------------------------------------------------------------------------------
@@ -167,13 +216,68 @@ final class SimulatedServer {
         store.patch(Resource.PODS, Mix.NAMESPACE, name, Map.of("metadata", Map.of("labels", labels, "annotations", annotations)));
     }
 
+    /** Something of a pod changes that is none of our business: its annotations or its status. */
+    void touchPod(String name, boolean status) {
+        pass();
+        String text = "busy " + touches++;
+        if (status) {
+            store.patchStatus(Resource.PODS, Mix.NAMESPACE, name, Map.of("status", Map.of("message", text)));
+        } else {
+            editPod(name, Map.of(), Map.of("note", text));
+        }
+    }
+
+    void touchLease() {
+        pass();
+        editLease(Map.of(), Map.of("note", "touched " + touches++));
+    }
+
     void refusePatches(String pod, long until) {
         refusedUntil.put(pod, until);
     }
 
     void acceptPatches() {
         refusedUntil.clear();
+        admission.end();
     }
+
+    boolean refusesPatches(String pod) {
+        return refusedUntil.getOrDefault(pod, 0L) > world.now();
+    }
+
+    // --- A backup of etcd --------------------------------------------------------------------------------------------
+
+    private void backUp() {
+        if (world.mix.isOn(Fault.ETCD_RESTORED) && world.draw.chance(0.1)) {
+            backups.add(store.backup());
+        }
+    }
+
+    /** How often etcd was restored. */
+    int history() {
+        return history;
+    }
+
+    /** Puts back one of the latest copies of everything; returns false if there is none. All watches end. */
+    boolean restore() {
+        List<Store.Backup> latest = backups.subList(Math.max(0, backups.size() - 4), backups.size());
+        if (latest.isEmpty()) {
+            return false;
+        }
+        store.restore(world.draw.one(latest));
+        backups.clear();
+        history++;
+        lease = StoredLease.of(leaseTree(), null, null);
+        pods.clear();
+        shown.clear();
+        Store.Listing all = store.list(Store.Selection.all(Resource.PODS, Mix.NAMESPACE));
+        all.items().forEach(tree -> note(Json.text(tree, "metadata", "name"), tree));
+        List.copyOf(watches).forEach(SimulatedWatch::breakOff);
+        world.invariants.restored();
+        return true;
+    }
+
+    // --- What others do to the Lease ---------------------------------------------------------------------------------
 
     /** Somebody's merge patch of the Lease; a null value removes the key. */
     void editLease(Map<String, Object> spec, Map<String, Object> annotations) {
@@ -186,7 +290,8 @@ final class SimulatedServer {
 
     /** A client-go program creates the Lease, or replaces it on the version that {@code read} has; says whether it succeeded. */
     boolean write(ClientGoProgram program, Map<String, Object> read, Map<String, Object> spec) {
-        sender = new Sender(null, null, program);
+        pass();
+        sender = new Sender(null, null, program, null);
         Map<String, Object> meta = read == null ? Map.of("name", Mix.ELECTION) : new LinkedHashMap<>(Json.object(read, "metadata"));
         Map<String, Object> body = Map.of("metadata", meta, "spec", spec);
         Store.Result result = read == null ? store.create(Resource.LEASES, Mix.NAMESPACE, body)

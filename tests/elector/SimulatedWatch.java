@@ -59,7 +59,7 @@ final class SimulatedWatch {
     }
 
     private long lag() {
-        long usual = world.draw.spread(Simulation.MS / 5, 5 * Simulation.MS);
+        long usual = world.distance() + world.draw.spread(Simulation.MS / 5, 5 * Simulation.MS);
         if (!world.hit(Fault.WATCH_LAG, 0.5)) {
             return usual;
         }

@@ -19,6 +19,7 @@ final class Simulation {
 
     static final long MS = 1_000_000;
     static final long SECOND = 1_000 * MS;
+    static final long MINUTE = 60 * SECOND;
     /** The API server's time at the start. */
     static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
     private static final long STILL = 5 * SECOND;
@@ -40,6 +41,7 @@ final class Simulation {
     final Workload workload;
     final Invariants invariants;
     final Chaos chaos;
+    final OtherControllers others;
     final Supplier<Tampering> tampering;
     private final List<String> log;
     private final PriorityQueue<Happening> happenings = new PriorityQueue<>(256);
@@ -59,6 +61,7 @@ final class Simulation {
         server = new SimulatedServer(this, seed);
         workload = new Workload(this);
         invariants = new Invariants(this);
+        others = new OtherControllers(this);
         chaos = new Chaos(this);
     }
 
@@ -146,6 +149,7 @@ final class Simulation {
         quiet = true;
         outUntil = 0;
         server.acceptPatches();
+        others.calm();
         if (program != null) {
             program.end(draw.chance(0.5));
         }
@@ -153,6 +157,7 @@ final class Simulation {
             at(now + draw.between(0, SECOND / 10), arrival);
         }
         workload.settle();
+        chaos.goOn();
     }
 
     // --- Time --------------------------------------------------------------------------------------------------------
@@ -165,6 +170,11 @@ final class Simulation {
     /** The API server's time, as a Lease records it. */
     String wallTime() {
         return SimulatedServer.micros(EPOCH.plusNanos(now));
+    }
+
+    /** How long everything takes on its way to the API server or back, before chance comes in: 25 ms where pods are busy. */
+    long distance() {
+        return mix.isOn(Fault.BUSY_POD) ? 25 * MS : 0;
     }
 
     /** Has something happen at that time. */

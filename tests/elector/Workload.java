@@ -59,7 +59,7 @@ final class Workload {
             templateKeys(labels, annotations);
         }
         String uid = world.server.createPod(name, labels, annotations, draw.one(List.of(1L, 5L, 30L)));
-        SimulatedPod pod = new SimulatedPod(name, uid, world.mix.config(name), place);
+        SimulatedPod pod = new SimulatedPod(name, uid, world.mix.config(name, uid), place);
         pods.add(pod);
         world.log("kubelet", name + " created uid=" + uid);
         long longest = world.isQuiet() ? Simulation.SECOND / 10 : 2 * Simulation.SECOND;
@@ -98,6 +98,9 @@ final class Workload {
     void ended(SimulatedProcess process) {
         SimulatedPod pod = process.pod();
         processes.remove(process);
+        if (pod.process() != process) {
+            return;
+        }
         pod.runs(null);
         if (process.ended() != null && (pod.isRemoved() || pod.isFinished())) {
             world.coverage.count(Coverage.Deed.EXIT_GONE);
@@ -127,9 +130,6 @@ final class Workload {
         world.log("kubelet", pod.name() + " removed");
         pod.remove();
         world.server.deletePod(pod.name(), 0);
-        if (pod.process() != null && !pod.process().hasReadPod()) {
-            pod.process().kill(); // it would take a pod of the same name for its own
-        }
         if (pod.process() == null) {
             pods.remove(pod);
         }
@@ -199,6 +199,71 @@ final class Workload {
     void stopContainer(SimulatedProcess process) {
         process.stop();
         later(world.draw.spread(Simulation.SECOND, 30 * Simulation.SECOND), process::kill);
+    }
+
+    /** A second sidecar runs for the pod, for a while or until the pod is gone; SIGTERM and SIGKILL for the pod do not reach it. */
+    void startSecond(SimulatedPod pod) {
+        if (pod.isRemoved() || pod.isFinished() || windingDown) {
+            return;
+        }
+        SimulatedProcess second = new SimulatedProcess(world, pod, pod.config(), pod.nextContainer());
+        processes.add(second);
+        second.start();
+        if (world.draw.chance(0.7)) {
+            boolean gracefully = world.draw.chance(0.5);
+            later(world.draw.spread(Simulation.SECOND / 10, 4 * world.mix.lease()), gracefully ? second::stop : second::kill);
+        }
+    }
+
+    /** etcd was restored: kubelets and controllers find other pods than they know, and bring both into line. */
+    void reconcile() {
+        for (SimulatedPod pod : List.copyOf(pods)) {
+            StoredPod stored = world.server.pod(pod.name());
+            if (pod.isRemoved()) {
+                continue;
+            }
+            if (stored == null || !stored.uid().equals(pod.uid())) {
+                vanished(pod);
+            } else if (pod.isTerminating() && !stored.terminating()) {
+                world.server.deletePod(pod.name(), 1);
+            } else if (pod.isFinished() != stored.finished() || pod.isReady() != stored.ready()) {
+                world.server.setStatus(pod.name(), pod.isFinished() ? "Failed" : "Running", pod.isReady());
+            }
+        }
+        for (StoredPod stored : List.copyOf(world.server.pods().values())) {
+            boolean runs = pods.stream().anyMatch(p -> !p.isRemoved() && p.uid().equals(stored.uid()));
+            if (!runs && !stored.name().startsWith(OTHERS)) {
+                later(world.draw.spread(Simulation.MS, Simulation.SECOND), () -> collect(stored));
+            }
+        }
+    }
+
+    /** The API server no longer has a pod that runs: its kubelet ends it. */
+    private void vanished(SimulatedPod pod) {
+        world.log("kubelet", pod.name() + " is unknown to the API server");
+        pod.remove();
+        pod.appExits();
+        if (pod.process() == null) {
+            pods.remove(pod);
+        } else {
+            later(world.draw.spread(Simulation.MS, Simulation.SECOND), () -> appExits(pod));
+            later(world.draw.spread(Simulation.SECOND, 30 * Simulation.SECOND), () -> killAtLast(pod));
+        }
+        replace(pod, pod.name());
+    }
+
+    /** The API server has a pod that no longer runs anywhere. */
+    private void collect(StoredPod dead) {
+        StoredPod stored = world.server.pod(dead.name());
+        if (stored != null && stored.uid().equals(dead.uid())) {
+            world.server.deletePod(dead.name(), 0);
+            for (int place = 0; place < world.mix.replicas; place++) {
+                int fixed = place;
+                if (world.mix.stateful && dead.name().equals("web-" + place)) {
+                    later(world.draw.spread(Simulation.MS, Simulation.SECOND), () -> create(fixed, dead.name()));
+                }
+            }
+        }
     }
 
     /** Gone from the API server while its process, on a node that nobody reaches, goes on. */

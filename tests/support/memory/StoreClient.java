@@ -10,6 +10,12 @@ final class StoreClient {
     private final String leaseName;
     private final Store.Selection group;
     private final Function<Map<String, Object>, Pod> decodePod;
+    private final Webhook webhook;
+
+    /** A mutating admission webhook: returns what is stored in place of the body of a PUT or PATCH. */
+    interface Webhook {
+        Map<String, Object> admit(Effect.Request request, Map<String, Object> body);
+    }
 
     /**
      * A client of the elector that {@code config} describes.
@@ -17,6 +23,12 @@ final class StoreClient {
      * @param decodePod makes a pod of a stored tree, so that a caller who has decoded it already may say so
      */
     StoreClient(Store store, Config config, Function<Map<String, Object>, Pod> decodePod) {
+        this(store, config, decodePod, (request, body) -> body);
+    }
+
+    /** The same behind a webhook. */
+    StoreClient(Store store, Config config, Function<Map<String, Object>, Pod> decodePod, Webhook webhook) {
+        this.webhook = webhook;
         this.store = store;
         this.codec = new StoreCodec(config);
         this.namespace = config.namespace();
@@ -35,10 +47,12 @@ final class StoreClient {
         return switch (request) {
             case Effect.GetLease get -> leaseReply(store.get(Resource.LEASES, namespace, leaseName));
             case Effect.CreateLease create -> created(leaseReply(store.create(Resource.LEASES, namespace, codec.unheldBody())));
-            case Effect.PutLease put -> leaseReply(store.replace(Resource.LEASES, namespace, leaseName, codec.putBody(put.lease())));
+            case Effect.PutLease put -> leaseReply(store.replace(Resource.LEASES, namespace, leaseName,
+                    webhook.admit(put, codec.putBody(put.lease()))));
             case Effect.ListPods list -> list();
             case Effect.GetPod get -> podReply(store.get(Resource.PODS, namespace, get.name()));
-            case Effect.PatchPod patch -> podReply(store.patch(Resource.PODS, namespace, patch.name(), codec.patchBody(patch)));
+            case Effect.PatchPod patch -> podReply(store.patch(Resource.PODS, namespace, patch.name(),
+                    webhook.admit(patch, codec.patchBody(patch))));
         };
     }
 

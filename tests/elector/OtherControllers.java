@@ -1,0 +1,149 @@
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * Programs of other people in a {@link Simulation} that write to the same objects again and again: a controller that keeps pods busy, an
+ * operator that undoes what sidecars write, a janitor of Leases. Each works for a while, and then again.
+ */
+final class OtherControllers {
+
+    private static final long BUSY_PAUSE = 100 * Simulation.MS;
+
+    private final Simulation world;
+    /** Grows when everybody is to be done. */
+    private int period;
+    private long busyUntil;
+    private long touchesUntil;
+    private long undoesUntil;
+    private long cleansUntil;
+
+    OtherControllers(Simulation world) {
+        this.world = world;
+    }
+
+    /** Everybody is done, whatever they had begun. */
+    void calm() {
+        period++;
+        busyUntil = 0;
+        touchesUntil = 0;
+        undoesUntil = 0;
+        cleansUntil = 0;
+    }
+
+    private void later(long time, Runnable action) {
+        int begun = period;
+        world.at(time, () -> {
+            if (begun == period) {
+                action.run();
+            }
+        });
+    }
+
+    // --- Busy pods ---------------------------------------------------------------------------------------------------
+
+    /** Annotations or status of all pods, or of all but the holder's, change ten times a second. */
+    void keepPodsBusy(long until) {
+        if (world.now() < busyUntil) {
+            return;
+        }
+        busyUntil = until;
+        boolean sparesHolder = world.draw.chance(0.5);
+        for (SimulatedPod pod : world.workload.pods()) {
+            keepBusy(pod, until, BUSY_PAUSE, sparesHolder);
+        }
+    }
+
+    /** Somebody writes to this pod again and again. */
+    void keepBusy(SimulatedPod pod, long until, long meanPause, boolean sparesHolder) {
+        long next = world.now() + (long) (-Math.log(1 - world.draw.between(0.0, 1.0)) * meanPause);
+        if (next > until) {
+            return;
+        }
+        later(next, () -> {
+            boolean spared = sparesHolder && world.server.isHolder(pod.name());
+            if (!pod.isRemoved() && !spared) {
+                world.server.touchPod(pod.name(), world.draw.chance(0.5));
+            }
+            if (!pod.isRemoved()) {
+                keepBusy(pod, until, meanPause, sparesHolder);
+            }
+        });
+    }
+
+    // --- An operator that undoes -------------------------------------------------------------------------------------
+
+    void undoLabels(long until) {
+        undoesUntil = Math.max(undoesUntil, until);
+    }
+
+    /** A sidecar has written to a pod. What it did to our labels is undone a little later, other than that {@code true} was taken off. */
+    void podWritten(String name, Map<String, Object> before, Map<String, Object> after) {
+        if (world.now() >= undoesUntil) {
+            return;
+        }
+        Map<String, Object> was = Json.object(before, "metadata", "labels");
+        Map<String, Object> is = Json.object(after, "metadata", "labels");
+        Map<String, Object> undone = new HashMap<>();
+        for (String key : List.of(world.mix.leadershipLabel, SimulatedServer.PARTICIPATION)) {
+            if (!"true".equals(was.get(key)) && !Objects.equals(was.get(key), is.get(key))) {
+                undone.put(key, was.get(key));
+            }
+        }
+        if (!undone.isEmpty()) {
+            later(world.now() + world.draw.spread(Simulation.MS, 50 * Simulation.MS), () -> {
+                world.disturb(0);
+                world.coverage.count(Fault.LABELS_UNDONE);
+                world.server.editPod(name, undone, Map.of());
+            });
+        }
+    }
+
+    // --- The Lease ---------------------------------------------------------------------------------------------------
+
+    void cleanLease(long until) {
+        cleansUntil = Math.max(cleansUntil, until);
+        clean();
+    }
+
+    /** The Lease was written by a sidecar. */
+    void leaseWritten() {
+        if (world.now() < cleansUntil) {
+            later(world.now() + world.draw.spread(Simulation.MS, world.mix.retry()), this::clean);
+        }
+    }
+
+    private void clean() {
+        if (world.now() > cleansUntil || !world.server.isLeaseHeld()) {
+            return;
+        }
+        world.disturb(0);
+        world.coverage.count(Fault.LEASE_JANITOR);
+        if (world.draw.chance(0.5)) {
+            world.server.deleteLease();
+        } else {
+            world.server.editLease(Collections.singletonMap("holderIdentity", world.draw.chance(0.5) ? "" : null), Map.of());
+        }
+    }
+
+    /** Metadata of the Lease change more often than a lease-duration lasts. */
+    void keepTouchingLease(long until) {
+        if (world.now() >= touchesUntil) {
+            touchesUntil = until;
+            touchLease(until);
+        }
+    }
+
+    private void touchLease(long until) {
+        long next = world.now() + world.draw.spread(world.mix.retry() / 2, world.mix.lease() * 2 / 3);
+        if (next <= until) {
+            later(next, () -> {
+                world.disturb(0);
+                world.server.touchLease();
+                touchLease(until);
+            });
+        }
+    }
+}
