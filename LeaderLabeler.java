@@ -7,6 +7,8 @@
 //JAVAC_OPTIONS -XDignore.symbol.file
 //RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow -XX:+ExitOnOutOfMemoryError
 
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
 import com.google.gson.annotations.SerializedName;
 import com.google.gson.reflect.TypeToken;
 import com.sun.net.httpserver.HttpExchange;
@@ -396,6 +398,8 @@ record Config(String election, String pod, String namespace, String leadershipLa
             "s", 1_000_000_000L, "m", 60_000_000_000L, "h", 3_600_000_000_000L);
     private static final String QUALIFIED_NAME_RULE = "must be a label key: an optional prefix (a DNS subdomain of at most 253 characters)"
             + " and '/', then a name of at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.'";
+    /** Annotation of a pod by which a ReplicaSet that is scaled down chooses: the lowest cost goes first. */
+    static final String DELETION_COST = "controller.kubernetes.io/pod-deletion-cost";
     /** As in client-go: a retry may come this much later than its period. */
     private static final double JITTER_FACTOR = 1.2;
 
@@ -433,6 +437,11 @@ record Config(String election, String pod, String namespace, String leadershipLa
     /** Annotation of a pod: the epoch of the leader that wrote its label last. */
     String epochAnnotation() {
         return election + "/epoch";
+    }
+
+    /** Annotation of a pod: the deletion cost that a leader of this election wrote, to tell it from that of another program. */
+    String deletionCostAnnotation() {
+        return election + "/deletion-cost";
     }
 
     /** Annotation of the Lease: the {@link Claim} of its holder. */
@@ -590,10 +599,12 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
  * @param terminating whether it has a deletionTimestamp
  * @param finished whether its phase is Succeeded or Failed: it will never run again
  * @param created its creationTimestamp, which has whole seconds; EPOCH if absent
+ * @param deletionCost its annotation {@link Config#DELETION_COST}, null if absent
+ * @param ownDeletionCost the cost that a leader of this election wrote there, null if none did; another value is another program's
  * @param revision of the template that it was made from, {@code pod-template-hash} or {@code controller-revision-hash}; null if absent
  */
 record Pod(String name, String uid, String version, String leadership, String participation, String epoch, boolean ready,
-        boolean terminating, boolean finished, Instant created, String revision) {
+        boolean terminating, boolean finished, Instant created, String deletionCost, String ownDeletionCost, String revision) {
 
     boolean isLabelled() {
         return "true".equals(leadership);
@@ -605,6 +616,18 @@ record Pod(String name, String uid, String version, String leadership, String pa
 
     boolean isAlive() {
         return !terminating && !finished;
+    }
+
+    /**
+     * What a write has to do to the deletion cost of a pod that is, or is not, to lead: the cost to write, empty to remove it, null to leave
+     * it alone. What another program wrote there is never touched. {@code cost} 0 is for none.
+     */
+    String deletionCostFor(boolean leads, int cost) {
+        boolean isOwn = ownDeletionCost != null && ownDeletionCost.equals(deletionCost);
+        if (deletionCost != null && !isOwn) {
+            return null;
+        }
+        return leads && cost > 0 ? Integer.toString(cost) : isOwn ? "" : null;
     }
 }
 
@@ -702,10 +725,11 @@ sealed interface Effect {
      * Merge patch of a pod's two labels and annotation on the version that was read; a null value leaves its key alone.
      * Not sent after {@code notAfter}.
      *
+     * @param deletionCost the deletion cost to write; empty to remove it, null to leave it alone
      * @param healing whether it undoes what somebody else did, for the statistics
      */
-    record PatchPod(long sequence, String name, String version, String leadership, String participation, String epoch, boolean healing,
-            long notAfter) implements Request {
+    record PatchPod(long sequence, String name, String version, String leadership, String participation, String epoch,
+            String deletionCost, boolean healing, long notAfter) implements Request {
 
         /** The first key that the answer {@code made} to this patch does not have as written; null if it has all. */
         String rewrittenKey(Pod made, Config config) {
@@ -1510,7 +1534,7 @@ final class Counters {
 final class Elector {
 
     /** What is warned of, each at most once a minute. */
-    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, FIGHT }
+    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, FIGHT, OVERDUE, RENEWED }
 
     /** A time that is never reached. */
     static final long NEVER = Long.MAX_VALUE;
@@ -2283,12 +2307,13 @@ final class Elector {
         send(name, sequence -> new Effect.GetPod(sequence, name, suspectUid));
     }
 
-    /** Returns whether the patch was sent. A null value leaves its key alone. */
+    /** Returns whether the patch was sent. A null value leaves its key alone; the deletion cost goes with the label. */
     private boolean sendPatch(Pod pod, String leadership, String participation, String epoch) {
+        String cost = leadership == null ? null : pod.deletionCostFor("true".equals(leadership), config.deletionCost());
         boolean healing = role instanceof Role.Leading leading && leading.promoted && !holdsLeaseUntilSigterm()
                 && !NO_EPOCH.equals(pod.epoch());
         return send(pod.name(), sequence -> new Effect.PatchPod(sequence, pod.name(), pod.version(), leadership, participation, epoch,
-                healing, now + retryPeriod)) != null;
+                cost, healing, now + retryPeriod)) != null;
     }
 
     /** Sends a request, unless one to the same object is under way or has just failed: then it returns null. */
@@ -2426,10 +2451,14 @@ final class Elector {
 
     private void reportDeadline(Role.Leading leading) {
         boolean overdue = now >= leading.renewedAt + renewDeadline;
-        if (overdue != leading.overdue) {
-            leading.overdue = overdue;
-            log(overdue ? Level.WARN : Level.INFO, (overdue ? "lease not renewed within renew-deadline; not leading until renewed"
-                    : "lease renewed, leading again") + " epoch=" + leading.epoch);
+        if (overdue && !leading.overdue) {
+            leading.overdue = true;
+            warn(Matter.OVERDUE, "lease not renewed within renew-deadline; not leading until renewed epoch=" + leading.epoch);
+        } else if (!overdue && leading.overdue) {
+            leading.overdue = false;
+            if (mayWarn(Matter.RENEWED)) {
+                log(Level.INFO, "lease renewed, leading again epoch=" + leading.epoch);
+            }
         }
     }
 }
@@ -2571,6 +2600,8 @@ final class Kubernetes implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     private static final String COMPONENT = "leader-labeler";
+    /** In a merge patch, null removes a key. */
+    private static final Gson WITH_NULLS = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
     /** A watch is begun anew this often, as client-go's reflector does. */
     private static final int WATCH_SECONDS = 300;
     /** How long the answer to a Kubernetes Event is awaited. */
@@ -2665,7 +2696,7 @@ final class Kubernetes implements AutoCloseable {
         V1ObjectMeta meta = blank.getMetadata().resourceVersion("0").uid("0");
         PartialPod pod = new PartialPod(meta, new PartialPod.State("Running", List.of(new PartialPod.Condition("Ready", "True"))));
         ListResponse<PartialPod> group = new ListResponse<>(new V1ListMeta().resourceVersion("0"), List.of(pod));
-        Effect.PatchPod fence = new Effect.PatchPod(0, config.pod(), "0", "false", "true", "0", false, 0);
+        Effect.PatchPod fence = new Effect.PatchPod(0, config.pod(), "0", "false", "true", "0", "", false, 0);
         try {
             for (int i = 0; i < WARM_UP_ROUNDS; i++) {
                 podsAre(JSON.deserialize(JSON.serialize(group), new TypeToken<ListResponse<PartialPod>>() { }.getType()));
@@ -2721,7 +2752,12 @@ final class Kubernetes implements AutoCloseable {
         putIfSet(labels, config.participationLabel(), patch.participation());
         Map<String, String> annotations = new LinkedHashMap<>();
         putIfSet(annotations, config.epochAnnotation(), patch.epoch());
-        String body = JSON.serialize(Map.of("metadata",
+        if (patch.deletionCost() != null) {
+            String cost = patch.deletionCost().isEmpty() ? null : patch.deletionCost();
+            annotations.put(Config.DELETION_COST, cost);
+            annotations.put(config.deletionCostAnnotation(), cost);
+        }
+        String body = WITH_NULLS.toJson(Map.of("metadata",
                 Map.of("resourceVersion", patch.version(), "labels", labels, "annotations", annotations)));
         return core.patchNamespacedPod(patch.name(), namespace, new V1Patch(body)).fieldManager(COMPONENT).buildCall(null);
     }
@@ -3084,7 +3120,9 @@ final class Kubernetes implements AutoCloseable {
                 value(meta.getLabels(), config.leadershipLabel()), value(meta.getLabels(), config.participationLabel()),
                 value(meta.getAnnotations(), config.epochAnnotation()), ready, meta.getDeletionTimestamp() != null,
                 Set.of("Succeeded", "Failed").contains(String.valueOf(status.phase())),
-                meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant(), revision(meta.getLabels()));
+                meta.getCreationTimestamp() == null ? Instant.EPOCH : meta.getCreationTimestamp().toInstant(),
+                value(meta.getAnnotations(), Config.DELETION_COST), value(meta.getAnnotations(), config.deletionCostAnnotation()),
+                revision(meta.getLabels()));
     }
 
     /** The revision of a pod's template, as the controller of a Deployment, StatefulSet or DaemonSet labels it; null if none does. */

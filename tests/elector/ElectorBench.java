@@ -111,6 +111,17 @@ final class ElectorBench {
         return watch();
     }
 
+    /** Somebody annotates a pod. */
+    Turn annotate(String name, Map<String, String> annotations) {
+        store.patch(Resource.PODS, NAMESPACE, name, Map.of("metadata", Map.of("annotations", annotations)));
+        return watch();
+    }
+
+    /** The pod's deletion cost; null if it has none. */
+    String deletionCost(String name) {
+        return pod(name).deletionCost();
+    }
+
     /** Somebody labels a pod. */
     Turn label(String name, String key, String value) {
         store.patch(Resource.PODS, NAMESPACE, name, Map.of("metadata", Map.of("labels", Map.of(key, value))));

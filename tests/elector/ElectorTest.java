@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -692,5 +693,47 @@ class ElectorTest {
         bench.run(5000);
         assertNotEquals(first, bench.status().epoch());
         assertTrue(bench.status().leading());
+    }
+
+    // --- Scale-down --------------------------------------------------------------------------------------------------
+
+    @Test
+    void the_deletion_cost_is_on_the_leader_and_goes_with_its_label() {
+        lead();
+        assertEquals("100", bench.deletionCost(SELF));
+        assertNull(bench.deletionCost("web-1"));
+        bench.turn(new Event.Stop());
+        bench.run(Duration.ofSeconds(3));
+        assertFalse(bench.pod(SELF).isLabelled());
+        assertNull(bench.deletionCost(SELF));
+    }
+
+    @Test
+    void a_new_leader_takes_the_deletion_cost_off_the_pod_that_it_fences() {
+        bench.createParticipant("web-1");
+        bench.edit("web-1", "true", "true", "1");
+        bench.annotate("web-1", Map.of(Config.DELETION_COST, "100", "web/deletion-cost", "100"));
+        bench.start();
+        assertNull(bench.deletionCost("web-1"));
+        assertEquals("100", bench.deletionCost(SELF));
+    }
+
+    @Test
+    void a_deletion_cost_of_another_program_is_never_touched() {
+        bench.createParticipant("web-1");
+        bench.annotate("web-1", Map.of(Config.DELETION_COST, "100"));
+        bench.annotate(SELF, Map.of(Config.DELETION_COST, "-5"));
+        bench.start();
+        assertTrue(bench.status().leading());
+        assertEquals("-5", bench.deletionCost(SELF));
+        assertEquals("100", bench.deletionCost("web-1"));
+    }
+
+    @Test
+    void without_a_deletion_cost_a_leader_writes_none_and_removes_its_own() {
+        bench = new ElectorBench(TestConfig.config().deletionCost(0).build());
+        bench.annotate(SELF, Map.of(Config.DELETION_COST, "100", "web/deletion-cost", "100"));
+        lead();
+        assertNull(bench.deletionCost(SELF));
     }
 }

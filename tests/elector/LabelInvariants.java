@@ -88,13 +88,17 @@ final class LabelInvariants {
                 () -> process + " writes to a pod of another election: " + revision.name());
     }
 
-    /** A pod without our keys and without its version. */
+    /** A pod without our keys and without its version. A deletion cost is ours if our annotation has the same value. */
     private Map<String, Object> foreign(Map<String, Object> pod) {
         Map<String, Object> labels = new HashMap<>(Json.object(pod, "metadata", "labels"));
         labels.remove(world.mix.leadershipLabel);
         labels.remove(SimulatedServer.PARTICIPATION);
         Map<String, Object> annotations = new HashMap<>(Json.object(pod, "metadata", "annotations"));
         annotations.remove(SimulatedServer.EPOCH);
+        Object ownCost = annotations.remove(Mix.ELECTION + "/deletion-cost");
+        if (ownCost != null) {
+            annotations.remove(Config.DELETION_COST, ownCost);
+        }
         Map<String, Object> meta = new HashMap<>(Json.object(pod, "metadata"));
         meta.put("labels", labels);
         meta.put("annotations", annotations);

@@ -73,7 +73,7 @@ class SabotageTest {
                     @Override
                     public Effect done(Effect effect) {
                         return !(effect instanceof Effect.PatchPod p) ? effect : new Effect.PatchPod(p.sequence(), p.name(), null,
-                                p.leadership(), p.participation(), p.epoch(), p.healing(), p.notAfter());
+                                p.leadership(), p.participation(), p.epoch(), p.deletionCost(), p.healing(), p.notAfter());
                     }
                 }));
     }

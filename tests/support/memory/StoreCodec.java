@@ -21,11 +21,13 @@ final class StoreCodec {
     Pod pod(Map<String, Object> tree) {
         Map<String, Object> meta = Json.object(tree, "metadata");
         Map<String, Object> labels = Json.object(meta, "labels");
+        Map<String, Object> annotations = Json.object(meta, "annotations");
         String created = Json.text(meta, "creationTimestamp");
         return new Pod(Json.text(meta, "name"), Json.text(meta, "uid"), Json.text(meta, "resourceVersion"),
                 (String) labels.get(config.leadershipLabel()), (String) labels.get(config.participationLabel()),
-                (String) Json.object(meta, "annotations").get(config.epochAnnotation()), isReady(tree),
+                (String) annotations.get(config.epochAnnotation()), isReady(tree),
                 meta.containsKey("deletionTimestamp"), isFinished(tree), Instant.parse(created),
+                (String) annotations.get(Config.DELETION_COST), (String) annotations.get(config.deletionCostAnnotation()),
                 (String) labels.get("pod-template-hash"));
     }
 
@@ -86,6 +88,11 @@ final class StoreCodec {
         set(labels, config.participationLabel(), patch.participation());
         Map<String, Object> annotations = new LinkedHashMap<>();
         set(annotations, config.epochAnnotation(), patch.epoch());
+        if (patch.deletionCost() != null) {
+            String cost = patch.deletionCost().isEmpty() ? null : patch.deletionCost();
+            annotations.put(Config.DELETION_COST, cost);
+            annotations.put(config.deletionCostAnnotation(), cost);
+        }
         Map<String, Object> meta = new LinkedHashMap<>();
         set(meta, "resourceVersion", patch.version());
         meta.put("labels", labels);
