@@ -40,11 +40,17 @@ import io.kubernetes.client.util.ClientBuilder;
 import io.kubernetes.client.util.KubeConfig;
 import io.kubernetes.client.util.PatchUtils;
 import io.kubernetes.client.util.Watch;
+import io.kubernetes.client.util.credentials.TokenFileAuthentication;
+import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.Reader;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.Proxy;
 import java.net.URI;
+import java.net.URLEncoder;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -85,6 +91,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -98,6 +105,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import okhttp3.Call;
+import okhttp3.Dns;
+import okhttp3.Headers;
+import okhttp3.HttpUrl;
 import okhttp3.Interceptor;
 import okhttp3.OkHttpClient;
 import okhttp3.Request;
@@ -106,11 +116,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.event.Level;
 import org.slf4j.simple.SimpleLogger;
-import picocli.CommandLine;
+import org.yaml.snakeyaml.error.MarkedYAMLException;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine;
 import sun.misc.Signal;
 
 /**
@@ -250,13 +261,17 @@ public final class LeaderLabeler implements Callable<Integer> {
                 return complain(new IllegalArgumentException(flag + ": must be given once"), USAGE);
             }
         }
-        return new CommandLine(new LeaderLabeler())
-                .setParameterExceptionHandler((e, all) -> complain(e, USAGE))
-                .setExecutionExceptionHandler((e, command, parsed) -> complain(e, FAILURE))
-                .execute(args);
+        try {
+            return new CommandLine(new LeaderLabeler())
+                    .setParameterExceptionHandler((e, all) -> complain(e, USAGE))
+                    .setExecutionExceptionHandler((e, command, parsed) -> complain(e, FAILURE))
+                    .execute(args);
+        } catch (LinkageError missing) {
+            return complain(missing, FAILURE);
+        }
     }
 
-    private static int complain(Exception e, int exitCode) {
+    private static int complain(Throwable e, int exitCode) {
         String message = e.getMessage() == null ? e.toString() : e.getMessage();
         System.err.println("leader-labeler: " + message.lines().findFirst().orElse(""));
         return exitCode;
@@ -264,16 +279,18 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        Environment environment;
         Config config;
         InetSocketAddress address;
         try {
             setUpLog(operation.logLevel);
-            config = config();
+            environment = Environment.ofProcess();
+            config = config(environment);
             address = HttpEndpoint.parse(operation.httpAddress);
         } catch (IllegalArgumentException broken) {
             throw new ParameterException(new CommandLine(this), broken.getMessage());
         }
-        Kubernetes kubernetes = Kubernetes.connect(config);
+        Kubernetes kubernetes = Kubernetes.connect(config, environment);
         if (operation.check) {
             return PermissionCheck.print(config, kubernetes, System.out);
         }
@@ -299,12 +316,12 @@ public final class LeaderLabeler implements Callable<Integer> {
         sidecar.stop();
     }
 
-    private Config config() {
+    private Config config(Environment environment) throws IOException {
         Duration lease = Config.duration("--lease-duration", timing.leaseDuration);
-        String pod = group.pod != null ? group.pod : Surroundings.podName();
+        String pod = group.pod != null ? group.pod : environment.podName();
         return new Config(group.election,
                 pod,
-                group.namespace != null ? group.namespace : Surroundings.namespace(),
+                group.namespace != null ? group.namespace : environment.namespace(),
                 group.leadershipLabel != null ? group.leadershipLabel : group.election + "/is-leader",
                 group.participationLabel != null ? group.participationLabel : group.election + "/participant",
                 group.lease != null ? group.lease : group.election,
@@ -314,7 +331,7 @@ public final class LeaderLabeler implements Callable<Integer> {
                 Handover.parse(timing.handover),
                 timing.unreadyGrace != null ? Config.duration("--unready-grace", timing.unreadyGrace) : lease,
                 Config.wholeNumber("--deletion-cost", timing.deletionCost),
-                Surroundings.podUid(pod));
+                environment.podUid(pod));
     }
 
     /** Before the first logger is made, since slf4j-simple reads its settings once. */
@@ -322,6 +339,7 @@ public final class LeaderLabeler implements Callable<Integer> {
         if (!Set.of("error", "warn", "info", "debug", "trace").contains(level)) {
             throw new IllegalArgumentException("--log-level: \"" + level + "\" must be error, warn, info, debug or trace");
         }
+        Locale.setDefault(Locale.ROOT); // else times and numbers have the digits and the calendar of the user's locale
         System.setProperty("org.slf4j.simpleLogger.showDateTime", "true");
         System.setProperty("org.slf4j.simpleLogger.dateTimeFormat", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX");
         System.setProperty("org.slf4j.simpleLogger.showThreadName", "false");
@@ -2610,6 +2628,8 @@ final class Kubernetes implements AutoCloseable {
     private static final int WARM_UP_ROUNDS = 20;
 
     private final Config config;
+    private final String server;
+    private final String source;
     private final String namespace;
     private final ApiClient client;
     private final CoordinationV1Api leases;
@@ -2625,8 +2645,14 @@ final class Kubernetes implements AutoCloseable {
 
     /** Uses a client as it was given, and bounds its calls. */
     Kubernetes(Config config, ApiClient client) {
+        this(config, client, client.getBasePath(), "given");
+    }
+
+    private Kubernetes(Config config, ApiClient client, String server, String source) {
         OkHttpClient http = client.getHttpClient().newBuilder().addInterceptor(this::count).build();
         this.config = config;
+        this.server = server;
+        this.source = source;
         this.namespace = config.namespace();
         this.client = client.setHttpClient(http.newBuilder().callTimeout(config.callTimeout()).build());
         this.watching = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
@@ -2637,18 +2663,12 @@ final class Kubernetes implements AutoCloseable {
         broadcaster.startRecording();
     }
 
-    /** A client by KUBECONFIG, the home folder's kubeconfig or the pod's service account; IOException with one line if there is none. */
-    static Kubernetes connect(Config config) throws IOException {
-        if (Surroundings.kubeconfig().isEmpty() && !Surroundings.inCluster()) {
-            throw new IOException("no kubeconfig: set KUBECONFIG to a file that exists, or run in a pod with a service account");
-        }
-        try {
-            // The ping finds a dead connection, on which OkHttp would otherwise send one call after the other.
-            return new Kubernetes(config, ClientBuilder.standard().setPingInterval(config.renewDeadline().dividedBy(3)).build());
-        } catch (IOException | RuntimeException unusable) {
-            throw new IOException(Surroundings.kubeconfig().map(path -> "KUBECONFIG: \"" + path + "\" must be a usable kubeconfig: ")
-                    .orElse("the service account cannot be used: ") + unusable.getMessage());
-        }
+    /** Connects to where {@code environment} leads; IOException with one line if that cannot be. */
+    static Kubernetes connect(Config config, Environment environment) throws IOException {
+        ApiClient client = environment.connect();
+        // The ping finds a dead connection, on which OkHttp would otherwise send one call after the other.
+        OkHttpClient pinging = client.getHttpClient().newBuilder().pingInterval(config.renewDeadline().dividedBy(3)).build();
+        return new Kubernetes(config, client.setHttpClient(pinging), environment.server(), environment.source());
     }
 
     // --- Requests ----------------------------------------------------------------------------------------------------
@@ -2725,7 +2745,7 @@ final class Kubernetes implements AutoCloseable {
             };
         } catch (ApiException refused) {
             return refusal(request, refused);
-        } catch (RuntimeException | StackOverflowError broken) {
+        } catch (RuntimeException | StackOverflowError | LinkageError broken) {
             return failure("unreadable answer: " + broken.getMessage(), 0);
         }
     }
@@ -2803,14 +2823,14 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private Reply failure(String why, long pauseNanos) {
-        complain("requests", () -> "the API server does not answer as it should, still trying: " + why);
+        complain("requests", () -> "cannot use the API server, trying again: " + why);
         return new Reply.Failed(why, pauseNanos);
     }
 
     private static String describe(ApiException refused) {
         if (refused.getCode() == 0) {
             Throwable cause = refused.getCause() == null ? refused : refused.getCause();
-            return cause.toString();
+            return cause.getClass() == IOException.class ? cause.getMessage() : cause.toString();
         }
         return "%d %.500s".formatted(refused.getCode(), ApiStatus.of(refused).message().replaceAll("\\s+", " "));
     }
@@ -2911,7 +2931,7 @@ final class Kubernetes implements AutoCloseable {
                 again = Math.max(again, System.nanoTime() + retryAfter(refused));
                 warnCannotWatch(source.what(), version != null, refused);
                 version = null;
-            } catch (IOException | RuntimeException | StackOverflowError broken) {
+            } catch (IOException | RuntimeException | StackOverflowError | LinkageError broken) {
                 version = null;
             }
             pause(again - System.nanoTime());
@@ -2919,7 +2939,9 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private void warnCannotWatch(String what, boolean listed, ApiException refused) {
-        if (refused.getCode() != 403) {
+        if (refused.getCode() == 0) {
+            failure(describe(refused), 0);
+        } else if (refused.getCode() != 403) {
             complain(what, () -> "cannot watch " + what + ", trying again: " + describe(refused));
         } else if (listed) {
             warnMissingPermission("watching " + what + " is not permitted, polling every retry-period instead: " + describe(refused));
@@ -2977,9 +2999,13 @@ final class Kubernetes implements AutoCloseable {
         final long pauseNanos;
 
         ApiUnavailableException(String why, long pauseNanos) {
-            super("the API server does not answer as it should: " + why);
+            super(why);
             this.pauseNanos = pauseNanos;
         }
+    }
+
+    private ApiUnavailableException unavailable(String why, long pauseNanos) {
+        return new ApiUnavailableException("cannot use %s (%s): %s".formatted(server, source, why), pauseNanos);
     }
 
     /** Whether the API server would allow this access to the namespace. */
@@ -2991,9 +3017,9 @@ final class Kubernetes implements AutoCloseable {
             review = new AuthorizationV1Api(client).createSelfSubjectAccessReview(review).execute();
             return Boolean.TRUE.equals(review.getStatus().getAllowed());
         } catch (ApiException refused) {
-            throw new ApiUnavailableException(describe(refused), retryAfter(refused));
+            throw unavailable(describe(refused), retryAfter(refused));
         } catch (RuntimeException unreadable) {
-            throw new ApiUnavailableException("unreadable: " + unreadable.getMessage(), 0);
+            throw unavailable("unreadable answer: " + unreadable.getMessage(), 0);
         }
     }
 
@@ -3006,20 +3032,29 @@ final class Kubernetes implements AutoCloseable {
             if (isNotFound(refused) || refused.getCode() == 403) {
                 return false;
             }
-            throw new ApiUnavailableException(describe(refused), retryAfter(refused));
+            throw unavailable(describe(refused), retryAfter(refused));
         } catch (RuntimeException unreadable) {
-            throw new ApiUnavailableException("unreadable: " + unreadable.getMessage(), 0);
+            throw unavailable("unreadable answer: " + unreadable.getMessage(), 0);
         }
     }
 
     /** The name under which the API server knows this client; the namespace's default service account where it does not say. */
     String user() {
+        return knownAs().orElse("system:serviceaccount:" + config.namespace() + ":default");
+    }
+
+    private Optional<String> knownAs() {
         try {
-            return new AuthenticationV1Api(client).createSelfSubjectReview(new V1SelfSubjectReview()).execute().getStatus().getUserInfo()
-                    .getUsername();
+            return Optional.of(new AuthenticationV1Api(client).createSelfSubjectReview(new V1SelfSubjectReview()).execute().getStatus()
+                    .getUserInfo().getUsername());
         } catch (ApiException | RuntimeException unknown) {
-            return "system:serviceaccount:" + config.namespace() + ":default";
+            return Optional.empty();
         }
+    }
+
+    /** The API server's URL, the name under which it knows this client, and by what both were found. */
+    String connection() {
+        return "%s as %s (%s)".formatted(server, knownAs().orElse("an unknown user"), source);
     }
 
     // --- Kubernetes Events -------------------------------------------------------------------------------------------
@@ -3144,42 +3179,52 @@ final class Kubernetes implements AutoCloseable {
     }
 }
 
-/** What the process finds around it: environment, service account, kubeconfig. */
-final class Surroundings {
+// ---------------------------------------------------------------------------------------------------------------------
+// Environment: which pod this is, where the API server is, and as whom to connect to it
+// ---------------------------------------------------------------------------------------------------------------------
 
-    private static final Path SERVICE_ACCOUNT = Path.of("/var/run/secrets/kubernetes.io/serviceaccount");
+/** What the process finds around it, read once: its variables, kubeconfigs, and the service account of its pod. */
+final class Environment {
 
-    private Surroundings() {}
+    private final Map<String, String> variables;
+    private final Path serviceAccount;
+    private final Optional<Kubeconfig> kubeconfig;
 
-    static boolean inCluster() {
-        return Files.exists(SERVICE_ACCOUNT.resolve("token"));
+    /** The environment of this process; IOException with one line if a kubeconfig is malformed. */
+    static Environment ofProcess() throws IOException {
+        return new Environment(System.getenv(), Path.of("/var/run/secrets/kubernetes.io/serviceaccount"));
     }
 
-    /** The kubeconfig that would be used: KUBECONFIG's, else the home folder's; empty if there is none. */
-    static Optional<Path> kubeconfig() {
-        String named = System.getenv("KUBECONFIG");
-        Path path = named == null || named.isEmpty() ? Path.of(System.getProperty("user.home"), ".kube", "config") : Path.of(named);
-        return Optional.of(path).filter(Files::isRegularFile);
+    /** An environment with these variables, and with the service account that is mounted in this folder; it need not exist. */
+    Environment(Map<String, String> variables, Path serviceAccount) throws IOException {
+        this.variables = variables;
+        this.serviceAccount = serviceAccount;
+        this.kubeconfig = Kubeconfig.read(variable("KUBECONFIG"), variable("HOME"));
+    }
+
+    private String variable(String name) {
+        return variables.getOrDefault(name, "");
+    }
+
+    private boolean isInPod() {
+        return Files.exists(serviceAccount.resolve("token"));
     }
 
     /** This pod's name: POD_NAME, outside a cluster else the host name; null if there is none. */
-    static String podName() {
-        String name = System.getenv("POD_NAME");
+    String podName() {
+        String name = variables.get("POD_NAME");
         try {
-            return name != null || inCluster() ? name : InetAddress.getLocalHost().getHostName().toLowerCase(Locale.ROOT);
+            return name != null || isInPod() ? name : InetAddress.getLocalHost().getHostName().toLowerCase(Locale.ROOT);
         } catch (UnknownHostException nameless) {
             return null;
         }
     }
 
     /** Uid of the pod of this name: POD_UID, else from the mounted token; null if neither names it. */
-    static String podUid(String pod) {
-        String named = System.getenv("POD_UID");
-        if (named != null && !named.isEmpty()) {
-            return named;
-        }
+    String podUid(String pod) {
         try {
-            return podUidInToken(Files.readString(SERVICE_ACCOUNT.resolve("token")), pod);
+            return !variable("POD_UID").isEmpty() ? variable("POD_UID")
+                    : podUidInToken(Files.readString(serviceAccount.resolve("token")), pod);
         } catch (IOException noToken) {
             return null;
         }
@@ -3202,19 +3247,374 @@ final class Surroundings {
         }
     }
 
-    /** The namespace: POD_NAMESPACE, else the service account's, else that of the kubeconfig's current context; null if there is none. */
-    static String namespace() {
-        String named = System.getenv("POD_NAMESPACE");
-        if (named != null) {
-            return named;
+    /** This pod's namespace: POD_NAMESPACE, else the service account's, else that of the kubeconfig's context, else {@code default}. */
+    String namespace() throws IOException {
+        Path mounted = serviceAccount.resolve("namespace");
+        return variables.containsKey("POD_NAMESPACE") ? variable("POD_NAMESPACE")
+                : Files.exists(mounted) ? Files.readString(mounted).strip() : kubeconfig.map(Kubeconfig::namespace).orElse("default");
+    }
+
+    /** URL of the API server, without secrets. */
+    String server() {
+        return kubeconfig.map(Kubeconfig::server).orElseGet(this::serviceUrl);
+    }
+
+    /** By what the API server is found: kubeconfigs or the service account. */
+    String source() {
+        return kubeconfig.map(Kubeconfig::source).orElse("service account");
+    }
+
+    private String serviceUrl() {
+        return new HttpUrl.Builder().scheme("https").host(variable("KUBERNETES_SERVICE_HOST"))
+                .port(Integer.parseInt(variable("KUBERNETES_SERVICE_PORT"))).build().toString().replaceFirst("/$", "");
+    }
+
+    /**
+     * A client, which has sent nothing yet. It connects as kubectl does: by the kubeconfigs of KUBECONFIG, else by the one in HOME, else by the
+     * service account. IOException with one line that names the variable, file or field at fault.
+     */
+    ApiClient connect() throws IOException {
+        try {
+            return kubeconfig.isPresent() ? kubeconfig.get().connect() : connectByServiceAccount();
+        } catch (RuntimeException | LinkageError unusable) {
+            throw new IOException(source() + ": cannot connect: " + (unusable.getCause() == null ? unusable : unusable.getCause()));
+        }
+    }
+
+    private ApiClient connectByServiceAccount() throws IOException {
+        Path token = serviceAccount.resolve("token");
+        if (!isInPod()) {
+            throw new IOException("no kubeconfig: " + (variable("KUBECONFIG").isEmpty() ? "$HOME/.kube/config is" : "KUBECONFIG names")
+                    + " no file with content; and no service account: " + token + " does not exist");
+        }
+        for (String name : List.of("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")) {
+            if (variable(name).isEmpty()) {
+                throw new IOException("service account: cannot connect: " + name + " is not set; set it, or set KUBECONFIG");
+            }
+        }
+        Path authority = serviceAccount.resolve("ca.crt");
+        if (!Files.isReadable(authority)) {
+            throw new IOException("service account: cannot connect: cannot read " + authority + "; mount it, or set KUBECONFIG");
+        }
+        return new ClientBuilder().setBasePath(serviceUrl()).setCertificateAuthority(Files.readAllBytes(authority))
+                .setAuthentication(new TokenFileAuthentication(token.toString())).build();
+    }
+}
+
+/**
+ * Kubeconfigs, merged as kubectl does: the first file that sets current-context decides, and of entries with one name the first counts.
+ * client-java understands most of the fields; its client is given what it overlooks.
+ */
+final class Kubeconfig {
+
+    private static final Set<String> PATHS = Set.of("certificate-authority", "client-certificate", "client-key", "tokenFile");
+
+    private final String source;
+    private final KubeConfig merged;
+    private final Map<String, Object> cluster;
+    private final Map<String, Object> user;
+
+    /** Reads the files of KUBECONFIG or, if that is empty, the one in HOME; empty if all are missing or empty. IOException with one line. */
+    static Optional<Kubeconfig> read(String named, String home) throws IOException {
+        String paths = named.isEmpty() && !home.isEmpty() ? home + "/.kube/config" : named;
+        KubeConfig merged = new KubeConfig(new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
+        String current = null;
+        for (String path : paths.split(File.pathSeparator)) {
+            Path file = Path.of(path).toAbsolutePath();
+            if (!path.isEmpty() && Files.exists(file) && Files.size(file) > 0) {
+                KubeConfig one = load(file);
+                collect("context", one.getContexts(), file, merged.getContexts());
+                collect("cluster", one.getClusters(), file, merged.getClusters());
+                collect("user", one.getUsers(), file, merged.getUsers());
+                current = current == null || current.isEmpty() ? Objects.requireNonNullElse(one.getCurrentContext(), "") : current;
+            }
+        }
+        return current == null ? Optional.empty()
+                : Optional.of(new Kubeconfig((named.isEmpty() ? "kubeconfig " : "KUBECONFIG ") + paths, merged, current));
+    }
+
+    private static KubeConfig load(Path file) throws IOException {
+        try (Reader reader = Files.newBufferedReader(file)) {
+            return KubeConfig.loadKubeConfig(reader);
+        } catch (IOException | RuntimeException unreadable) {
+            // Not the parser's own message, which quotes the file, and with it secrets.
+            throw new IOException("kubeconfig \"" + file + "\": cannot be read: " + (unreadable instanceof IOException ? unreadable
+                    : unreadable instanceof MarkedYAMLException yaml ? "no YAML in line " + (yaml.getProblemMark().getLine() + 1)
+                    : "it is no kubeconfig"));
+        }
+    }
+
+    /** Relative paths start from the folder of their file; a command only if it has a slash. */
+    private static void collect(String kind, List<Object> entries, Path file, List<Object> all) {
+        for (Object entry : entries == null ? List.of() : entries) {
+            Map<String, Object> fields = map(map(entry).get(kind));
+            fields.replaceAll((field, value) -> PATHS.contains(field) && !"".equals(value) ? file.resolveSibling((String) value).toString() : value);
+            map(fields.get("exec")).computeIfPresent("command",
+                    (field, value) -> value.toString().contains("/") ? file.resolveSibling((String) value).toString() : value);
+            fields.put("file", file);
+            all.add(Map.of("name", map(entry).get("name"), kind, fields));
+        }
+    }
+
+    @SuppressWarnings("unchecked")
+    private static Map<String, Object> map(Object value) {
+        return value == null ? new HashMap<>() : (Map<String, Object>) value;
+    }
+
+    private static List<?> list(Object value) {
+        return value == null ? List.of() : (List<?>) value;
+    }
+
+    private Kubeconfig(String source, KubeConfig merged, String current) throws IOException {
+        this.source = source;
+        this.merged = merged;
+        Map<String, Object> context = find("context", merged.getContexts(), current);
+        this.cluster = find("cluster", merged.getClusters(), context.get("cluster"));
+        this.user = context.get("user") == null ? new HashMap<>() : find("user", merged.getUsers(), context.get("user"));
+        merged.setContext(current);
+    }
+
+    private Map<String, Object> find(String kind, List<Object> entries, Object name) throws IOException {
+        return entries.stream().filter(entry -> map(entry).get("name").equals(name)).findFirst().map(entry -> map(map(entry).get(kind)))
+                .orElseThrow(() -> new IOException("%s: %s \"%s\" does not exist".formatted(source, kind, name)));
+    }
+
+    /** The variable, if it is one, and the files. */
+    String source() {
+        return source;
+    }
+
+    /** URL of the API server, without secrets. */
+    String server() {
+        return String.valueOf(merged.getServer()).replaceFirst("//[^/@]*@", "//");
+    }
+
+    /** That of the current context. */
+    String namespace() {
+        return merged.getNamespace() == null || merged.getNamespace().isEmpty() ? "default" : merged.getNamespace();
+    }
+
+    /** To be called once. IOException with one line that names the field that cannot be used, and its file, or what client-java throws. */
+    ApiClient connect() throws IOException {
+        skipParameters();
+        Object exec = user.remove("exec");
+        Object tokenFile = user.remove("tokenFile");
+        ApiClient client = ClientBuilder.kubeconfig(merged, Duration.ofMinutes(1)).build();
+        if (tokenFile != null) {
+            new TokenFileAuthentication(tokenFile.toString()).provide(client);
+        }
+        OkHttpClient.Builder http = client.getHttpClient().newBuilder();
+        if (exec != null && tokenFile == null && user.get("token") == null) {
+            http.addInterceptor(new ExecPlugin(map(exec), clusterInfo()));
+        }
+        Headers.Builder headers = new Headers.Builder();
+        impersonate(headers);
+        if (cluster.get("tls-server-name") instanceof String name) {
+            // TLS takes the name from the URL; its look-up leads to the server all the same.
+            HttpUrl server = HttpUrl.get(client.getBasePath());
+            http.dns(any -> Dns.SYSTEM.lookup(server.host()));
+            headers.add("Host", server.uri().getRawAuthority());
+            client.setBasePath(server.newBuilder().host(name).build().toString().replaceFirst("/$", ""));
+        }
+        if (cluster.get("proxy-url") instanceof String url) {
+            http.proxy(proxy(url));
+        }
+        Headers added = headers.build();
+        http.addInterceptor(chain -> chain.proceed(chain.request().newBuilder()
+                .headers(chain.request().headers().newBuilder().addAll(added).build()).build()));
+        return client.setHttpClient(http.build());
+    }
+
+    /** client-java takes the parameters that openssl writes before a key for the key. */
+    private void skipParameters() throws IOException {
+        byte[] key = merged.getDataOrFileRelative(merged.getClientKeyData(), merged.getClientKeyFile());
+        if (key != null) {
+            String pem = new String(key, StandardCharsets.ISO_8859_1).replaceFirst("(?s).*-----END EC PARAMETERS-----", "");
+            user.put("client-key-data", Base64.getEncoder().encodeToString(pem.getBytes(StandardCharsets.ISO_8859_1)));
+        }
+    }
+
+    private void impersonate(Headers.Builder headers) throws IOException {
+        if (user.get("as") == null && Stream.of("as-uid", "as-groups", "as-user-extra").anyMatch(user::containsKey)) {
+            throw unusable(user, "as", "it is not set, but as-uid, as-groups or as-user-extra is");
+        }
+        user.forEach((field, value) -> {
+            switch (field) {
+                case "as" -> headers.add("Impersonate-User", value.toString());
+                case "as-uid" -> headers.add("Impersonate-Uid", value.toString());
+                case "as-groups" -> list(value).forEach(group -> headers.add("Impersonate-Group", group.toString()));
+                case "as-user-extra" -> map(value).forEach((key, values) -> list(values).forEach(each ->
+                        headers.add("Impersonate-Extra-" + URLEncoder.encode(key, StandardCharsets.UTF_8), each.toString())));
+                default -> { }
+            }
+        });
+    }
+
+    private Proxy proxy(String text) throws IOException {
+        URI url = URI.create(text);
+        Proxy.Type type = Map.of("http", Proxy.Type.HTTP, "socks5", Proxy.Type.SOCKS).get(url.getScheme());
+        if (type == null || url.getPort() < 0 || url.getUserInfo() != null) {
+            throw unusable(cluster, "proxy-url", "it must be http://host:port or socks5://host:port");
+        }
+        if (cluster.containsKey("tls-server-name")) {
+            throw unusable(cluster, "tls-server-name", "it cannot be joined with proxy-url");
+        }
+        return new Proxy(type, InetSocketAddress.createUnresolved(url.getHost(), url.getPort()));
+    }
+
+    private static IOException unusable(Map<String, Object> entry, String field, String why) {
+        return new IOException("kubeconfig \"%s\": cannot use %s: %s".formatted(entry.get("file"), field, why));
+    }
+
+    /** What a plugin may learn about the cluster: its entry, with certificates instead of their file. */
+    private Map<String, Object> clusterInfo() throws IOException {
+        Map<String, Object> info = new HashMap<>(cluster);
+        info.keySet().removeAll(List.of("file", "certificate-authority", "extensions"));
+        byte[] authority = merged.getDataOrFileRelative(merged.getCertificateAuthorityData(), merged.getCertificateAuthorityFile());
+        info.put("certificate-authority-data", authority == null ? null : Base64.getEncoder().encodeToString(authority));
+        list(cluster.get("extensions")).stream().filter(extension -> "client.authentication.k8s.io/exec".equals(map(extension).get("name")))
+                .forEach(extension -> info.put("config", map(extension).get("extension")));
+        return info;
+    }
+}
+
+/** The token of a kubeconfig's exec plugin, which is run again before the token expires, and after a 401. */
+final class ExecPlugin implements Interceptor {
+
+    private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
+    /** How long one run may take. */
+    private static final Duration LIMIT = Duration.ofSeconds(15);
+    /** Between the beginnings of two runs, at least. */
+    private static final Duration PAUSE = Duration.ofSeconds(5);
+    /** This long before it expires a token is due, or in the last fifth of its life if that is shorter. */
+    private static final Duration MARGIN = Duration.ofMinutes(1);
+    private static final Token NONE = new Token("", Instant.MIN, Instant.MIN);
+
+    private final String title;
+    private final ProcessBuilder program;
+    private final ReentrantLock running = new ReentrantLock();
+    private volatile Token token = NONE;
+    /** When the latest run began, by {@link System#nanoTime}, and why it failed, null if it did not; guarded by {@link #running}. */
+    private long ranAt = System.nanoTime() - PAUSE.toNanos();
+    private String problem;
+
+    private record Token(String value, Instant due, Instant expiry) {}
+
+    /** What the program prints. */
+    private record Answer(Status status) {
+        record Status(String token, OffsetDateTime expirationTimestamp) {}
+    }
+
+    /** {@code exec} is the field of the kubeconfig's user; {@code cluster} is what the program may learn, if it is configured to. */
+    ExecPlugin(Map<String, Object> exec, Map<String, Object> cluster) {
+        this.title = "exec plugin \"" + exec.get("command") + "\"";
+        this.program = new ProcessBuilder(Stream.concat(Stream.of(exec.get("command")), elements(exec, "args")).map(Object::toString).toList());
+        elements(exec, "env").map(variable -> (Map<?, ?>) variable).forEach(variable ->
+                program.environment().put(variable.get("name").toString(), variable.get("value").toString()));
+        Map<String, Object> spec = Boolean.TRUE.equals(exec.get("provideClusterInfo")) ? Map.of("interactive", false, "cluster", cluster)
+                : Map.of("interactive", false);
+        program.environment().put("KUBERNETES_EXEC_INFO",
+                JSON.serialize(Map.of("apiVersion", exec.get("apiVersion"), "kind", "ExecCredential", "spec", spec)));
+    }
+
+    private static Stream<?> elements(Map<String, Object> exec, String field) {
+        return exec.get(field) == null ? Stream.of() : ((List<?>) exec.get(field)).stream();
+    }
+
+    @Override
+    public Response intercept(Chain chain) throws IOException {
+        Token used = token(null);
+        Response response = chain.proceed(with(used, chain.request()));
+        Token next = response.code() == 401 ? token(used) : used;
+        if (next == used) {
+            return response;
+        }
+        response.close();
+        return chain.proceed(with(next, chain.request()));
+    }
+
+    private static Request with(Token token, Request request) {
+        return request.newBuilder().header("Authorization", "Bearer " + token.value()).build();
+    }
+
+    /**
+     * A valid token; if there is none, {@code refused} or, where that is null, IOException with one line. While one request runs the program,
+     * others wait only if there is no valid token: a program that hangs does not keep a leader from renewing.
+     */
+    private Token token(Token refused) throws IOException {
+        Token last = token;
+        boolean valid = last != refused && Instant.now().isBefore(last.expiry());
+        if (valid && (Instant.now().isBefore(last.due()) || !running.tryLock())) {
+            return last;
+        }
+        if (!valid) {
+            running.lock();
         }
         try {
-            if (inCluster()) {
-                return Files.readString(SERVICE_ACCOUNT.resolve("namespace")).strip();
+            if (token == last && System.nanoTime() - ranAt >= PAUSE.toNanos()) {
+                run(valid);
             }
-            return kubeconfig().isEmpty() ? null : KubeConfig.loadKubeConfig(Files.newBufferedReader(kubeconfig().get())).getNamespace();
-        } catch (IOException | RuntimeException unreadable) {
-            return null;
+            if (token == NONE && refused == null) {
+                throw new IOException(problem);
+            }
+            return token == NONE ? refused : token;
+        } finally {
+            running.unlock();
+        }
+    }
+
+    private void run(boolean valid) {
+        ranAt = System.nanoTime();
+        try {
+            token = take();
+            problem = null;
+        } catch (IOException | RuntimeException | InterruptedException failed) {
+            if (valid && problem == null) {
+                LOG.warn("{}: {}; trying again, the token is valid until {}", title, failed.getMessage(), token.expiry());
+            }
+            problem = title + ": " + failed.getMessage();
+            token = valid ? token : NONE;
+        }
+    }
+
+    private Token take() throws IOException, InterruptedException {
+        Process process = program.start();
+        try {
+            process.getOutputStream().close();
+            CompletableFuture<String> printed = text(process.inputReader());
+            CompletableFuture<String> complaint = text(process.errorReader());
+            if (!process.waitFor(LIMIT.toNanos(), TimeUnit.NANOSECONDS)) {
+                throw new IOException("no answer within " + Config.show(LIMIT));
+            }
+            if (process.exitValue() != 0) {
+                throw new IOException("exit code %d: %.500s".formatted(process.exitValue(), complaint.join()));
+            }
+            return parse(printed.join());
+        } finally {
+            process.descendants().forEach(ProcessHandle::destroyForcibly);
+            process.destroyForcibly();
+        }
+    }
+
+    /** In the background: a program whose output nobody reads would wait for that. */
+    private static CompletableFuture<String> text(BufferedReader reader) {
+        return CompletableFuture.supplyAsync(() -> reader.lines().collect(Collectors.joining(" ")), task -> Thread.ofVirtual().start(task))
+                .completeOnTimeout("", 2 * LIMIT.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    private static Token parse(String printed) throws IOException {
+        try {
+            Answer.Status status = ((Answer) JSON.deserialize(printed, Answer.class)).status();
+            String value = Objects.requireNonNull(status.token());
+            if (status.expirationTimestamp() == null) {
+                return new Token(value, Instant.MAX, Instant.MAX);
+            }
+            Instant expiry = status.expirationTimestamp().toInstant();
+            Duration fifth = Duration.between(Instant.now(), expiry).dividedBy(5);
+            return new Token(value, expiry.minus(fifth.compareTo(MARGIN) < 0 ? fifth : MARGIN), expiry);
+        } catch (RuntimeException other) {
+            // Not what it printed, because that may be secret.
+            throw new IOException("it printed no ExecCredential with a token");
         }
     }
 }
@@ -3249,10 +3649,14 @@ final class PermissionCheck {
         return all;
     }
 
-    /** Prints one line per permission, the own pod, and what to apply; returns the exit code. IOException if the API server fails. */
+    /**
+     * Prints the connection, the own pod, one line per permission, and what to apply; returns the exit code. IOException if the API server
+     * fails.
+     */
     static int print(Config config, Kubernetes kubernetes, PrintStream out) throws IOException {
         boolean complete = true;
         boolean podExists = kubernetes.podExists();
+        out.printf("%-8sconnected to %s%n", "ok", kubernetes.connection());
         out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
                 podExists ? "" : ", or not to be seen");
         for (RequiredAccess access : needed(config)) {

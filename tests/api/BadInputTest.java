@@ -112,7 +112,7 @@ class BadInputTest {
         return text.strip();
     }
 
-    // --- Surroundings ------------------------------------------------------------------------------------------------
+    // --- Environment -------------------------------------------------------------------------------------------------
 
     @ConcurrentTest
     void without_a_pod_name_it_names_the_flag_and_the_variable() {
@@ -120,8 +120,9 @@ class BadInputTest {
     }
 
     @ConcurrentTest
-    void without_a_namespace_it_names_the_flag_and_the_variable() {
-        assertRefused(USAGE, Map.of("POD_NAME", "web-0"), "--namespace: (not given) must be the name of a namespace", "POD_NAMESPACE");
+    void an_empty_namespace_is_refused_by_flag_and_variable() {
+        assertRefused(USAGE, Map.of("POD_NAME", "web-0", "POD_NAMESPACE", ""), "--namespace: \"\" must be the name of a namespace",
+                "POD_NAMESPACE");
     }
 
     @ConcurrentTest

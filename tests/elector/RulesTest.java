@@ -136,9 +136,9 @@ class RulesTest {
                 {"aud": ["https://kubernetes"], "exp": 1795000000, "iat": 1763464000, "kubernetes.io": {"namespace": "default",
                 "node": {"name": "node-1", "uid": "n-1"}, "pod": {"name": "web-0", "uid": "6b8a11e4-1c8a-4a36-8b6f-2f9f0d1b8b5e"},
                 "serviceaccount": {"name": "web", "uid": "s-1"}, "warnafter": 1763467607}, "sub": "system:serviceaccount:default:wéb"}""");
-        assertEquals("6b8a11e4-1c8a-4a36-8b6f-2f9f0d1b8b5e", Surroundings.podUidInToken(token, "web-0"));
-        assertNull(Surroundings.podUidInToken(token, "web-1"), "another pod's");
-        assertNull(Surroundings.podUidInToken(token, null));
+        assertEquals("6b8a11e4-1c8a-4a36-8b6f-2f9f0d1b8b5e", Environment.podUidInToken(token, "web-0"));
+        assertNull(Environment.podUidInToken(token, "web-1"), "another pod's");
+        assertNull(Environment.podUidInToken(token, null));
     }
 
     @ParameterizedTest
@@ -146,13 +146,13 @@ class RulesTest {
         "{\"kubernetes.io\": {\"pod\": {\"uid\": \"u\"}}}", "{\"kubernetes.io\": {\"pod\": {\"name\": \"web-0\"}}}",
         "{\"kubernetes.io\": \"web-0\"}"})
     void a_token_that_is_bound_to_no_pod_tells_no_uid(String payload) {
-        assertNull(Surroundings.podUidInToken(token(payload), "web-0"));
+        assertNull(Environment.podUidInToken(token(payload), "web-0"));
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"", ".", "a.b", "..", "no token", "a.%%%.c"})
     void what_is_no_token_tells_no_uid(String text) {
-        assertNull(Surroundings.podUidInToken(text, "web-0"));
+        assertNull(Environment.podUidInToken(text, "web-0"));
     }
 
     private static String token(String payload) {

@@ -57,10 +57,17 @@ final class SidecarProcess implements AutoCloseable {
     private final CompletableFuture<Long> ended;
 
     private SidecarProcess(List<String> command, Map<String, String> environment) {
+        this(command, environment, Path.of(""));
+    }
+
+    private SidecarProcess(List<String> command, Map<String, String> environment, Path workingFolder) {
         log = FOLDER.resolve("sidecar-" + COUNT.incrementAndGet() + ".log");
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         builder.environment().keySet().removeAll(List.of("KUBECONFIG", "POD_NAME", "POD_NAMESPACE", "POD_UID", "JAVA_TOOL_OPTIONS"));
+        // Otherwise the sidecar might find a kubeconfig that matters to somebody.
+        builder.environment().put("HOME", FOLDER.toString());
         builder.environment().putAll(environment);
+        builder.directory(workingFolder.toAbsolutePath().toFile());
         try {
             process = builder.start();
         } catch (IOException e) {
@@ -72,8 +79,7 @@ final class SidecarProcess implements AutoCloseable {
     private static List<String> java(Program program, String archiveFlag, List<String> arguments) {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
         command.addAll(program.settings());
-        // Without -Duser.home the sidecar might find a kubeconfig that matters to somebody.
-        command.addAll(List.of(archiveFlag, "-Duser.home=" + FOLDER, "-cp", System.getProperty("java.class.path"), program.mainClass()));
+        command.addAll(List.of(archiveFlag, "-cp", System.getProperty("java.class.path"), program.mainClass()));
         command.addAll(arguments);
         return command;
     }
@@ -87,9 +93,16 @@ final class SidecarProcess implements AutoCloseable {
         return of(OURS).start(kubeconfig, namespace, pod, arguments);
     }
 
-    /** The same with just these of the four variables that a sidecar reads. */
+    /** The same with just these of the variables that a sidecar reads; HOME is a folder without kubeconfig unless it is among them. */
     static SidecarProcess start(Map<String, String> environment, String... arguments) {
         return start(OURS, environment, arguments);
+    }
+
+    /** The same in a folder, and with another class path. */
+    static SidecarProcess start(Path workingFolder, String classPath, Map<String, String> environment, String... arguments) {
+        List<String> command = java(OURS, "-Xshare:auto", List.of(arguments));
+        command.set(command.indexOf("-cp") + 1, classPath);
+        return new SidecarProcess(command, environment, workingFolder);
     }
 
     private static SidecarProcess start(Program program, Map<String, String> environment, String... arguments) {
