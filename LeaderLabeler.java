@@ -53,6 +53,7 @@ import java.net.URI;
 import java.net.URLEncoder;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -80,6 +81,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -91,7 +93,6 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -272,7 +273,7 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     private static int complain(Throwable e, int exitCode) {
-        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        String message = e.getMessage() == null || e instanceof LinkageError ? e.toString() : e.getMessage();
         System.err.println("leader-labeler: " + message.lines().findFirst().orElse(""));
         return exitCode;
     }
@@ -3270,13 +3271,13 @@ final class Environment {
     }
 
     /**
-     * A client, which has sent nothing yet. It connects as kubectl does: by the kubeconfigs of KUBECONFIG, else by the one in HOME, else by the
-     * service account. IOException with one line that names the variable, file or field at fault.
+     * A client, which has sent nothing yet. As kubectl does, it takes the kubeconfigs of KUBECONFIG, else the one in HOME, else the service
+     * account. IOException with one line that names the variable, file or field at fault.
      */
     ApiClient connect() throws IOException {
         try {
             return kubeconfig.isPresent() ? kubeconfig.get().connect() : connectByServiceAccount();
-        } catch (RuntimeException | LinkageError unusable) {
+        } catch (FileSystemException | RuntimeException | LinkageError unusable) {
             throw new IOException(source() + ": cannot connect: " + (unusable.getCause() == null ? unusable : unusable.getCause()));
         }
     }
@@ -3284,8 +3285,8 @@ final class Environment {
     private ApiClient connectByServiceAccount() throws IOException {
         Path token = serviceAccount.resolve("token");
         if (!isInPod()) {
-            throw new IOException("no kubeconfig: " + (variable("KUBECONFIG").isEmpty() ? "$HOME/.kube/config is" : "KUBECONFIG names")
-                    + " no file with content; and no service account: " + token + " does not exist");
+            throw new IOException("no kubeconfig: KUBECONFIG " + (variable("KUBECONFIG").isEmpty() ? "is not set, and $HOME/.kube/config"
+                    : variable("KUBECONFIG")) + " is missing or empty; and no service account: no " + token);
         }
         for (String name : List.of("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")) {
             if (variable(name).isEmpty()) {
@@ -3314,7 +3315,7 @@ final class Kubeconfig {
     private final Map<String, Object> cluster;
     private final Map<String, Object> user;
 
-    /** Reads the files of KUBECONFIG or, if that is empty, the one in HOME; empty if all are missing or empty. IOException with one line. */
+    /** Reads the files of KUBECONFIG, else the one in HOME; empty if all are missing or empty. IOException with one line. */
     static Optional<Kubeconfig> read(String named, String home) throws IOException {
         String paths = named.isEmpty() && !home.isEmpty() ? home + "/.kube/config" : named;
         KubeConfig merged = new KubeConfig(new ArrayList<>(), new ArrayList<>(), new ArrayList<>());
@@ -3348,12 +3349,15 @@ final class Kubeconfig {
     private static void collect(String kind, List<Object> entries, Path file, List<Object> all) {
         for (Object entry : entries == null ? List.of() : entries) {
             Map<String, Object> fields = map(map(entry).get(kind));
-            fields.replaceAll((field, value) -> PATHS.contains(field) && !"".equals(value) ? file.resolveSibling((String) value).toString() : value);
-            map(fields.get("exec")).computeIfPresent("command",
-                    (field, value) -> value.toString().contains("/") ? file.resolveSibling((String) value).toString() : value);
+            fields.replaceAll((field, value) -> PATHS.contains(field) && !"".equals(value) ? beside(file, value) : value);
+            map(fields.get("exec")).computeIfPresent("command", (field, value) -> ((String) value).contains("/") ? beside(file, value) : value);
             fields.put("file", file);
             all.add(Map.of("name", map(entry).get("name"), kind, fields));
         }
+    }
+
+    private static String beside(Path file, Object relative) {
+        return file.resolveSibling((String) relative).normalize().toString();
     }
 
     @SuppressWarnings("unchecked")
@@ -3368,6 +3372,9 @@ final class Kubeconfig {
     private Kubeconfig(String source, KubeConfig merged, String current) throws IOException {
         this.source = source;
         this.merged = merged;
+        if (current.isEmpty()) {
+            throw new IOException(source + ": current-context is not set; set it by kubectl config use-context");
+        }
         Map<String, Object> context = find("context", merged.getContexts(), current);
         this.cluster = find("cluster", merged.getClusters(), context.get("cluster"));
         this.user = context.get("user") == null ? new HashMap<>() : find("user", merged.getUsers(), context.get("user"));
@@ -3478,7 +3485,10 @@ final class Kubeconfig {
     }
 }
 
-/** The token of a kubeconfig's exec plugin, which is run again before the token expires, and after a 401. */
+/**
+ * The token of a kubeconfig's exec plugin, which is run again before the token expires, and after a 401. It runs in the background: a
+ * request waits for it only if there is no valid token, so that a plugin that hangs keeps no leader from renewing.
+ */
 final class ExecPlugin implements Interceptor {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
@@ -3489,13 +3499,18 @@ final class ExecPlugin implements Interceptor {
     /** This long before it expires a token is due, or in the last fifth of its life if that is shorter. */
     private static final Duration MARGIN = Duration.ofMinutes(1);
     private static final Token NONE = new Token("", Instant.MIN, Instant.MIN);
+    /** Of the answer with a 401, in bytes. */
+    private static final int LONGEST_REFUSAL = 10_000;
+    private static final Executor THREADS = task -> Thread.ofVirtual().name("exec plugin").start(task);
 
     private final String title;
     private final ProcessBuilder program;
-    private final ReentrantLock running = new ReentrantLock();
-    private volatile Token token = NONE;
-    /** When the latest run began, by {@link System#nanoTime}, and why it failed, null if it did not; guarded by {@link #running}. */
-    private long ranAt = System.nanoTime() - PAUSE.toNanos();
+    /** The one to send, {@link #NONE} if the server refuses it; guarded by this, as are the next. */
+    private Token token = NONE;
+    /** The latest run, perhaps under way still; when it began, by {@link System#nanoTime}. */
+    private CompletableFuture<Token> run;
+    private long ranAt;
+    /** Why the latest run that ended brought no token; null if it did. */
     private String problem;
 
     private record Token(String value, Instant due, Instant expiry) {}
@@ -3505,79 +3520,91 @@ final class ExecPlugin implements Interceptor {
         record Status(String token, OffsetDateTime expirationTimestamp) {}
     }
 
-    /** {@code exec} is the field of the kubeconfig's user; {@code cluster} is what the program may learn, if it is configured to. */
+    /** Runs it for the first time. {@code exec} is the field of the user, {@code cluster} what the plugin may learn if so configured. */
     ExecPlugin(Map<String, Object> exec, Map<String, Object> cluster) {
+        Stream<Object> words = Stream.concat(Stream.of(exec.get("command")), elements(exec, "args"));
         this.title = "exec plugin \"" + exec.get("command") + "\"";
-        this.program = new ProcessBuilder(Stream.concat(Stream.of(exec.get("command")), elements(exec, "args")).map(Object::toString).toList());
+        this.program = new ProcessBuilder(words.map(Object::toString).toList());
         elements(exec, "env").map(variable -> (Map<?, ?>) variable).forEach(variable ->
                 program.environment().put(variable.get("name").toString(), variable.get("value").toString()));
         Map<String, Object> spec = Boolean.TRUE.equals(exec.get("provideClusterInfo")) ? Map.of("interactive", false, "cluster", cluster)
                 : Map.of("interactive", false);
         program.environment().put("KUBERNETES_EXEC_INFO",
                 JSON.serialize(Map.of("apiVersion", exec.get("apiVersion"), "kind", "ExecCredential", "spec", spec)));
+        begin();
+        run.exceptionally(failed -> NONE).join();
     }
 
-    private static Stream<?> elements(Map<String, Object> exec, String field) {
-        return exec.get(field) == null ? Stream.of() : ((List<?>) exec.get(field)).stream();
+    private static Stream<Object> elements(Map<String, Object> exec, String field) {
+        return exec.get(field) == null ? Stream.of() : ((List<?>) exec.get(field)).stream().map(element -> element);
+    }
+
+    private synchronized void begin() {
+        ranAt = System.nanoTime();
+        run = CompletableFuture.supplyAsync(this::take, THREADS);
     }
 
     @Override
     public Response intercept(Chain chain) throws IOException {
-        Token used = token(null);
+        Token used = token(chain.call(), null);
         Response response = chain.proceed(with(used, chain.request()));
-        Token next = response.code() == 401 ? token(used) : used;
-        if (next == used) {
+        if (response.code() != 401) {
             return response;
         }
+        Response refusal = response.newBuilder().body(response.peekBody(LONGEST_REFUSAL)).build();
         response.close();
-        return chain.proceed(with(next, chain.request()));
+        Token next = token(chain.call(), used);
+        return next == used ? refusal : chain.proceed(with(next, chain.request()));
     }
 
     private static Request with(Token token, Request request) {
         return request.newBuilder().header("Authorization", "Bearer " + token.value()).build();
     }
 
-    /**
-     * A valid token; if there is none, {@code refused} or, where that is null, IOException with one line. While one request runs the program,
-     * others wait only if there is no valid token: a program that hangs does not keep a leader from renewing.
-     */
-    private Token token(Token refused) throws IOException {
-        Token last = token;
-        boolean valid = last != refused && Instant.now().isBefore(last.expiry());
-        if (valid && (Instant.now().isBefore(last.due()) || !running.tryLock())) {
-            return last;
-        }
-        if (!valid) {
-            running.lock();
+    /** A token that is valid and not {@code refused} (null for none); but that, too, until the plugin may run again. */
+    private Token token(Call call, Token refused) throws IOException {
+        CompletableFuture<Token> awaited;
+        synchronized (this) {
+            token = token == refused ? NONE : token;
+            if (Instant.now().isAfter(token.due()) && run.isDone() && System.nanoTime() - ranAt > PAUSE.toNanos()) {
+                begin();
+            }
+            if (Instant.now().isBefore(token.expiry())) {
+                return token;
+            }
+            awaited = run;
         }
         try {
-            if (token == last && System.nanoTime() - ranAt >= PAUSE.toNanos()) {
-                run(valid);
-            }
-            if (token == NONE && refused == null) {
-                throw new IOException(problem);
-            }
-            return token == NONE ? refused : token;
-        } finally {
-            running.unlock();
+            // Half of what the call may take, so that there is time for the request.
+            long limit = call.timeout().timeoutNanos() / 2;
+            return awaited.get(limit > 0 ? limit : LIMIT.toNanos(), TimeUnit.NANOSECONDS);
+        } catch (ExecutionException failed) {
+            throw new IOException(failed.getCause().getMessage());
+        } catch (TimeoutException | InterruptedException slow) {
+            throw new IOException(Objects.requireNonNullElse(problem, title + ": no answer yet"));
         }
     }
 
-    private void run(boolean valid) {
-        ranAt = System.nanoTime();
+    private Token take() {
         try {
-            token = take();
-            problem = null;
+            Token taken = parse(execute());
+            synchronized (this) {
+                token = taken;
+                problem = null;
+            }
+            return taken;
         } catch (IOException | RuntimeException | InterruptedException failed) {
-            if (valid && problem == null) {
-                LOG.warn("{}: {}; trying again, the token is valid until {}", title, failed.getMessage(), token.expiry());
+            synchronized (this) {
+                if (Instant.now().isBefore(token.expiry()) && problem == null) {
+                    LOG.warn("{}: {}; trying again, the token is valid until {}", title, failed.getMessage(), token.expiry());
+                }
+                problem = title + ": " + failed.getMessage();
             }
-            problem = title + ": " + failed.getMessage();
-            token = valid ? token : NONE;
+            throw new IllegalStateException(problem);
         }
     }
 
-    private Token take() throws IOException, InterruptedException {
+    private String execute() throws IOException, InterruptedException {
         Process process = program.start();
         try {
             process.getOutputStream().close();
@@ -3589,17 +3616,17 @@ final class ExecPlugin implements Interceptor {
             if (process.exitValue() != 0) {
                 throw new IOException("exit code %d: %.500s".formatted(process.exitValue(), complaint.join()));
             }
-            return parse(printed.join());
+            return printed.join();
         } finally {
             process.descendants().forEach(ProcessHandle::destroyForcibly);
             process.destroyForcibly();
         }
     }
 
-    /** In the background: a program whose output nobody reads would wait for that. */
+    /** Read in the background, because a process waits while nobody reads what it prints. */
     private static CompletableFuture<String> text(BufferedReader reader) {
-        return CompletableFuture.supplyAsync(() -> reader.lines().collect(Collectors.joining(" ")), task -> Thread.ofVirtual().start(task))
-                .completeOnTimeout("", 2 * LIMIT.toNanos(), TimeUnit.NANOSECONDS);
+        return CompletableFuture.supplyAsync(() -> reader.lines().collect(Collectors.joining(" ")), THREADS)
+                .completeOnTimeout("", LIMIT.toNanos(), TimeUnit.NANOSECONDS);
     }
 
     private static Token parse(String printed) throws IOException {

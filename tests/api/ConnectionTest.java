@@ -1,0 +1,592 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** A sidecar reaches every API server that kubectl reaches, by the same kubeconfigs; what it cannot use gets one line. */
+class ConnectionTest {
+
+    private static final int FAILURE = 1;
+    private static final String LOG_TIME = "20\\d\\d-[01]\\d-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d\\.\\d{3}(Z|[-+]\\d\\d:\\d\\d)";
+    private static final Certificates AUTHORITY = new Certificates();
+    private static final List<String> BRISK = List.of("--election-name=web", "--http-address=off", "--lease-duration=60s",
+            "--renew-deadline=50s", "--retry-period=500ms");
+
+    private static SecureServer server;
+
+    private final Path folder = Folders.temporary("connection");
+
+    @BeforeAll
+    static void start() {
+        server = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
+        server.register("Bearer alice-token", "alice");
+    }
+
+    @AfterAll
+    static void stop() {
+        server.close();
+    }
+
+    @AfterEach
+    void delete() {
+        Folders.delete(folder);
+    }
+
+    // --- Kubeconfigs -------------------------------------------------------------------------------------------------
+
+    private static String kubeconfig(String clusterFields, String userFields) {
+        return """
+                apiVersion: v1
+                kind: Config
+                current-context: test
+                contexts: [{name: test, context: {cluster: test, user: test}}]
+                clusters: [{name: test, cluster: {%s}}]
+                users: [{name: test, user: {%s}}]
+                """.formatted(clusterFields, userFields);
+    }
+
+    /** The fields of a cluster that lead to {@link #server}. */
+    private static String here() {
+        return "server: \"%s\", certificate-authority-data: %s".formatted(server.url(), base64(AUTHORITY.authorityPem()));
+    }
+
+    private static String base64(String text) {
+        return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.US_ASCII));
+    }
+
+    private Path write(String name, String content) throws IOException {
+        Path file = folder.resolve(name);
+        Files.createDirectories(file.getParent());
+        return Files.writeString(file, content);
+    }
+
+    private Path user(String fields) throws IOException {
+        return write("config", kubeconfig(here(), fields));
+    }
+
+    // --- Runs of --check ---------------------------------------------------------------------------------------------
+
+    /** What {@code --check} printed, its exit code, and its lines but those of the JVM itself. */
+    private record Result(int exitCode, List<String> lines) {
+
+        private static Result of(SidecarProcess process) {
+            try (process) {
+                int exitCode = process.exitCode(Group.START);
+                return new Result(exitCode, process.log().lines()
+                        .filter(line -> !line.startsWith("WARNING: ") && !line.startsWith("Picked up ")).toList());
+            }
+        }
+
+        void assertConnected(String user, String source, String pod) {
+            assertTrue(lines.size() > 2, lines.toString());
+            assertEquals("ok      connected to %s as %s (%s)".formatted(server.url(), user, source), lines.getFirst());
+            assertEquals("ok      pod " + pod, lines.get(1));
+            assertEquals(0, exitCode, lines.toString());
+        }
+
+        void assertOneLine(String... texts) {
+            assertEquals(1, lines.size(), lines.toString());
+            assertEquals(FAILURE, exitCode);
+            assertTrue(lines.getFirst().startsWith("leader-labeler: "), lines.getFirst());
+            for (String text : texts) {
+                assertTrue(lines.getFirst().contains(text), text + " in: " + lines.getFirst());
+            }
+        }
+    }
+
+    private static Result check(Map<String, String> environment) {
+        return check(Path.of(""), classPath(), environment);
+    }
+
+    private static Result check(Path workingFolder, String classPath, Map<String, String> environment) {
+        Map<String, String> all = new HashMap<>(environment);
+        all.put("POD_NAME", "web-0");
+        return Result.of(SidecarProcess.start(workingFolder, classPath, all, "--election-name=web", "--check", "--lease-duration=300s",
+                "--renew-deadline=240s")); // patience with a busy machine
+    }
+
+    private static Result check(Path kubeconfig) {
+        return check(Map.of("KUBECONFIG", kubeconfig.toString()));
+    }
+
+    private static String classPath() {
+        return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+                .map(entry -> Path.of(entry).toAbsolutePath().toString()).collect(Collectors.joining(File.pathSeparator));
+    }
+
+    // --- Where and as whom -------------------------------------------------------------------------------------------
+
+    @ConcurrentTest
+    void a_context_without_namespace_means_default_and_the_check_begins_with_the_connection() throws IOException {
+        Path kubeconfig = user("token: alice-token");
+        check(kubeconfig).assertConnected("alice", "KUBECONFIG " + kubeconfig, "default/web-0");
+    }
+
+    @ConcurrentTest
+    void the_namespace_of_the_context_counts() throws IOException {
+        server.createPod("shop", "web-0");
+        Path kubeconfig = write("config", kubeconfig(here(), "token: alice-token").replace("user: test}", "user: test, namespace: shop}"));
+        check(kubeconfig).assertConnected("alice", "KUBECONFIG " + kubeconfig, "shop/web-0");
+    }
+
+    /** Each entry's first occurrence counts, and relative paths start from the file in which they stand. */
+    @ConcurrentTest
+    void of_several_kubeconfigs_the_first_counts_that_has_an_entry_or_a_current_context() throws IOException {
+        write("one/ca.crt", AUTHORITY.authorityPem());
+        write("two/token", "alice-token");
+        Path one = write("one/config", """
+                clusters: [{name: test, cluster: {server: "%s", certificate-authority: ca.crt}}]
+                users: [{name: other, user: {token: wrong}}]
+                """.formatted(server.url()));
+        Path two = write("two/config", kubeconfig("server: \"https://127.0.0.1:1\"", "tokenFile: token"));
+        Path three = write("three/config", kubeconfig("server: \"https://127.0.0.1:2\"", "token: wrong").replace("test}", "another}")
+                .replace("current-context: test", "current-context: another"));
+        String list = one + ":" + two + ":" + three;
+        check(Map.of("KUBECONFIG", list)).assertConnected("alice", "KUBECONFIG " + list, "default/web-0");
+    }
+
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @MethodSource
+    void missing_and_empty_kubeconfigs_of_a_list_are_skipped(String list) throws IOException {
+        Path kubeconfig = user("token: alice-token");
+        write("empty", "");
+        String paths = list.replace("GOOD", kubeconfig.toString()).replace("FOLDER", folder.toString());
+        check(Map.of("KUBECONFIG", paths)).assertConnected("alice", "KUBECONFIG " + paths, "default/web-0");
+    }
+
+    static Stream<String> missing_and_empty_kubeconfigs_of_a_list_are_skipped() {
+        return Stream.of(":GOOD", "GOOD:", "FOLDER/missing:GOOD", "FOLDER/empty:GOOD");
+    }
+
+    @ConcurrentTest
+    void home_is_what_the_variable_says_for_cluster_user_and_namespace() throws IOException {
+        server.createPod("home", "web-0");
+        Path good = write("variable/.kube/config", kubeconfig(here(), "token: alice-token").replace("user: test}", "user: test, namespace: home}"));
+        write("account/.kube/config", kubeconfig("server: \"https://127.0.0.1:1\"", "token: wrong").replace("user: test}",
+                "user: test, namespace: account}"));
+        Result result = check(Map.of("HOME", folder.resolve("variable").toString(),
+                "JAVA_TOOL_OPTIONS", "-Duser.home=" + folder.resolve("account")));
+        result.assertConnected("alice", "kubeconfig " + good, "home/web-0");
+    }
+
+    @ConcurrentTest
+    void a_kubeconfig_may_be_a_bare_file_name_and_its_certificates_relative() throws IOException {
+        Certificates.Issued bob = AUTHORITY.issue("bob", Certificates.rsa());
+        write("ca.crt", AUTHORITY.authorityPem());
+        write("bob.crt", bob.certificatePem());
+        write("bob.key", bob.keyPem());
+        write("config", kubeconfig("server: \"" + server.url() + "\", certificate-authority: ca.crt",
+                "client-certificate: bob.crt, client-key: bob.key"));
+        check(folder, classPath(), Map.of("KUBECONFIG", "config")).assertConnected("bob", "KUBECONFIG config", "default/web-0");
+    }
+
+    @ParameterizedTest(name = "{1}")
+    @Execution(ExecutionMode.CONCURRENT)
+    @MethodSource
+    void a_kubeconfig_that_cannot_be_used_gets_one_line_that_names_it_and_says_why(String content, String why) throws IOException {
+        Path kubeconfig = write("config", content);
+        Result result = check(kubeconfig);
+        result.assertOneLine(kubeconfig.toString(), why);
+        assertFalse(result.lines().toString().contains("s3cret"), result.lines().toString());
+    }
+
+    static Stream<Arguments> a_kubeconfig_that_cannot_be_used_gets_one_line_that_names_it_and_says_why() {
+        String good = kubeconfig("server: \"https://127.0.0.1:1\"", "token: s3cret");
+        return Stream.of(
+                Arguments.of("", "is missing or empty"),
+                Arguments.of("users:\n- {name: a, user: {token: s3cret\nclusters: []\n", "no YAML in line 3"),
+                Arguments.of("s3cret", "it is no kubeconfig"),
+                Arguments.of(good.replace("current-context: test", "current-context: elsewhere"), "context \"elsewhere\" does not exist"),
+                Arguments.of(good.replace("current-context: test", "current-context: \"\""), "current-context is not set"),
+                Arguments.of(good.replace("cluster: test", "cluster: elsewhere"), "cluster \"elsewhere\" does not exist"),
+                Arguments.of(good.replace("user: test", "user: elsewhere"), "user \"elsewhere\" does not exist"),
+                Arguments.of(kubeconfig("certificate-authority: ca.crt", "token: s3cret"), "server"),
+                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\", certificate-authority: ca.crt", "token: s3cret"), "ca.crt"),
+                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "client-certificate-data: czNjcmV0, client-key-data: czNjcmV0"),
+                        "certificate"));
+    }
+
+    @ConcurrentTest
+    void a_credential_that_is_refused_gets_one_line_that_says_where() throws IOException {
+        Path kubeconfig = user("token: wrong");
+        check(kubeconfig).assertOneLine(server.url(), "KUBECONFIG " + kubeconfig, "401 Unauthorized");
+    }
+
+    // --- Client certificates -----------------------------------------------------------------------------------------
+
+    @ParameterizedTest(name = "{0}")
+    @Execution(ExecutionMode.CONCURRENT)
+    @MethodSource
+    void a_client_certificate_works_with_keys_in_each_form_that_openssl_writes(String form, String certificate, String key) throws IOException {
+        Path kubeconfig = user("client-certificate-data: %s, client-key-data: %s".formatted(base64(certificate), base64(key)));
+        check(kubeconfig).assertConnected("carol", "KUBECONFIG " + kubeconfig, "default/web-0");
+    }
+
+    static Stream<Arguments> a_client_certificate_works_with_keys_in_each_form_that_openssl_writes() {
+        Certificates.Issued rsa = AUTHORITY.issue("carol", Certificates.rsa());
+        Certificates.Issued ec = AUTHORITY.issue("carol", Certificates.ec("secp256r1"));
+        String parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        return Stream.of(Arguments.of("PKCS#1", rsa.certificatePem(), rsa.keyPem()), Arguments.of("PKCS#8", rsa.certificatePem(), rsa.pkcs8Pem()),
+                Arguments.of("SEC 1", ec.certificatePem(), ec.keyPem()),
+                Arguments.of("SEC 1 with parameters", ec.certificatePem(), parameters + ec.keyPem()));
+    }
+
+    @ConcurrentTest
+    void a_class_that_is_missing_is_one_line() throws IOException {
+        String withoutYaml = Arrays.stream(classPath().split(File.pathSeparator)).filter(entry -> !entry.contains("snakeyaml"))
+                .collect(Collectors.joining(File.pathSeparator));
+        Result result = check(Path.of(""), withoutYaml, Map.of("KUBECONFIG", user("token: alice-token").toString()));
+        result.assertOneLine("NoClassDefFoundError", "snakeyaml");
+    }
+
+    // --- Tokens in files ---------------------------------------------------------------------------------------------
+
+    @ConcurrentTest
+    void a_token_file_is_relative_to_its_kubeconfig_and_may_end_with_a_newline() throws IOException {
+        write("token", "alice-token\n");
+        Path kubeconfig = user("tokenFile: token");
+        check(kubeconfig).assertConnected("alice", "KUBECONFIG " + kubeconfig, "default/web-0");
+    }
+
+    @ConcurrentTest
+    void a_token_file_is_read_again_each_minute() throws IOException {
+        String before = UUID.randomUUID().toString();
+        String after = UUID.randomUUID().toString();
+        server.register("Bearer " + before, before);
+        server.register("Bearer " + after, after);
+        server.createPod("rotation", "web-0");
+        write("token", before);
+        try (SidecarProcess sidecar = sidecar("rotation", user("tokenFile: token"))) {
+            Wait.until("the first token is used", Group.START, () -> users().contains(before));
+            write("token", after);
+            Wait.until("the second token is used", Duration.ofSeconds(75), () -> users().contains(after));
+        }
+    }
+
+    private static Set<String> users() {
+        return server.requests().stream().map(request -> String.valueOf(request.user())).collect(Collectors.toSet());
+    }
+
+    private static SidecarProcess sidecar(String namespace, Path kubeconfig) {
+        return SidecarProcess.start(Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", "web-0", "POD_NAMESPACE", namespace),
+                BRISK.toArray(String[]::new));
+    }
+
+    // --- Exec plugins ------------------------------------------------------------------------------------------------
+
+    /**
+     * A plugin whose tokens {@code <prefix>.<number>.<second in which they end>} live for some seconds. A file {@code fail} beside it makes it
+     * fail, {@code hang} makes it hang.
+     */
+    private Path plugin(String prefix, int lifeSeconds) throws IOException {
+        Path script = write("bin/plugin", """
+                #!/bin/sh
+                cd "$(dirname "$0")"
+                n=$(($(cat runs 2>/dev/null || echo 0) + 1))
+                echo $n >runs
+                printf '%%s\\n' "$KUBERNETES_EXEC_INFO" >info
+                printf '%%s\\n' "$GREETING $*" >said
+                if [ -e hang ]; then sleep 600; fi
+                if [ -e fail ]; then echo "no session" >&2; exit 3; fi
+                end=$(($(date +%%s) + %d))
+                time=$(date -u -d "@$end" +%%Y-%%m-%%dT%%H:%%M:%%SZ 2>/dev/null || date -u -r "$end" +%%Y-%%m-%%dT%%H:%%M:%%SZ)
+                cat <<END
+                {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+                 "status": {"token": "%s.$n.$end", "expirationTimestamp": "$time"}}
+                END
+                """.formatted(lifeSeconds, prefix));
+        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
+        return user("exec: {apiVersion: client.authentication.k8s.io/v1, command: ./bin/plugin, args: [get, token],"
+                + " env: [{name: GREETING, value: hello}], provideClusterInfo: true}");
+    }
+
+    private int runs() {
+        try {
+            return Integer.parseInt(Files.readString(folder.resolve("bin/runs")).strip());
+        } catch (IOException | NumberFormatException notYet) {
+            return 0;
+        }
+    }
+
+    /** A server of its own that takes the plugin's tokens until their end, from number {@code first} on. */
+    private SecureServer pluginServer(String prefix, AtomicInteger first) {
+        SecureServer own = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
+        own.decideTokens(token -> {
+            String[] parts = token.split("\\.");
+            return parts[0].equals(prefix) && Integer.parseInt(parts[1]) >= first.get()
+                    && Instant.now().getEpochSecond() < Long.parseLong(parts[2]) ? "user-" + parts[1] : null;
+        });
+        return own;
+    }
+
+    private Path at(SecureServer own, Path kubeconfig) throws IOException {
+        return Files.writeString(kubeconfig, Files.readString(kubeconfig).replace(server.url(), own.url()));
+    }
+
+    private static boolean isLeader(SecureServer own) {
+        return own.objects().withStore(store -> store.get(Resource.PODS, "default", "web-0") instanceof Store.Ok ok
+                && "true".equals(Json.text(ok.object(), "metadata", "labels", "web/is-leader")));
+    }
+
+    private static Set<String> usersOf(SecureServer own) {
+        return own.requests().stream().map(request -> String.valueOf(request.user())).collect(Collectors.toCollection(HashSet::new));
+    }
+
+    @ConcurrentTest
+    void the_token_of_a_plugin_is_renewed_before_it_expires() throws IOException {
+        try (SecureServer own = pluginServer("short", new AtomicInteger());
+                SidecarProcess sidecar = sidecar("default", at(own, plugin("short", 15)))) {
+            Wait.until("a third token is used", Duration.ofSeconds(90), () -> usersOf(own).contains("user-3"));
+            assertFalse(usersOf(own).contains("null"), "no request was refused: " + usersOf(own));
+            assertTrue(runs() <= 5, "runs of the plugin: " + runs());
+            assertFalse(sidecar.log().contains("WARN"), sidecar.log());
+        }
+    }
+
+    @ConcurrentTest
+    void a_401_makes_the_plugin_run_again_and_no_request_is_lost() throws IOException {
+        AtomicInteger first = new AtomicInteger();
+        try (SecureServer own = pluginServer("revoked", first); SidecarProcess sidecar = sidecar("default", at(own, plugin("revoked", 3600)))) {
+            Wait.until("web-0 leads", Group.START, () -> isLeader(own));
+            awaitPauseOfPlugin();
+            int before = runs();
+            first.set(before + 1);
+            Wait.until("the next token is used", Group.SOON, () -> usersOf(own).contains("user-" + (before + 1)));
+            assertFalse(sidecar.log().contains("WARN"), sidecar.log());
+        }
+    }
+
+    /** Two runs have five seconds between them, so that a server which refuses all is not answered by a storm of processes. */
+    private void awaitPauseOfPlugin() throws IOException {
+        Instant ran = Files.getLastModifiedTime(folder.resolve("bin/runs")).toInstant();
+        Wait.until("the plugin may run again", Group.SOON, () -> Instant.now().isAfter(ran.plusSeconds(6)));
+    }
+
+    @ConcurrentTest
+    void a_plugin_that_fails_is_one_line_and_is_run_again() throws IOException {
+        try (SecureServer own = pluginServer("failing", new AtomicInteger())) {
+            Path kubeconfig = at(own, plugin("failing", 3600));
+            write("bin/fail", "");
+            assertRecovers(own, kubeconfig, "exit code 3: no session", folder.resolve("bin/fail"));
+        }
+    }
+
+    @ConcurrentTest
+    void a_plugin_that_hangs_is_one_line_and_is_run_again() throws IOException {
+        try (SecureServer own = pluginServer("hanging", new AtomicInteger())) {
+            Path kubeconfig = at(own, plugin("hanging", 3600));
+            write("bin/hang", "");
+            assertRecovers(own, kubeconfig, "no answer within 15s", folder.resolve("bin/hang"));
+        }
+    }
+
+    private void assertRecovers(SecureServer own, Path kubeconfig, String why, Path obstacle) throws IOException {
+        try (SidecarProcess sidecar = sidecar("default", kubeconfig)) {
+            sidecar.awaitLog(why, Group.START);
+            List<String> warnings = sidecar.log().lines().filter(line -> line.contains("WARN")).toList();
+            assertEquals(1, warnings.size(), sidecar.log());
+            assertTrue(warnings.getFirst().contains("exec plugin \"" + folder.resolve("bin/plugin")), warnings.getFirst());
+            assertFalse(sidecar.log().contains("\tat "), sidecar.log());
+            Files.delete(obstacle);
+            Wait.until("web-0 leads", Group.START, () -> isLeader(own));
+        }
+    }
+
+    /** The leader goes on with the token that it has, for as long as that is valid. */
+    @ConcurrentTest
+    void a_plugin_that_hangs_while_its_last_token_is_valid_keeps_no_leader_from_renewing() throws IOException {
+        try (SecureServer own = pluginServer("late", new AtomicInteger()); SidecarProcess sidecar = sidecar("default", at(own, plugin("late", 100)))) {
+            Wait.until("web-0 leads", Group.START, () -> isLeader(own));
+            write("bin/hang", "");
+            sidecar.awaitLog("no answer within 15s; trying again, the token is valid until", Duration.ofSeconds(150));
+            assertFalse(sidecar.log().contains("stopped leading"), sidecar.log());
+            assertTrue(isLeader(own));
+            assertFalse(usersOf(own).contains("null"), "no request was refused");
+        }
+    }
+
+    @ConcurrentTest
+    void a_plugin_gets_its_arguments_its_variables_and_what_it_may_know_of_the_cluster() throws IOException {
+        server.decideTokens(token -> token.startsWith("curious.") ? "curious" : null);
+        Path kubeconfig = plugin("curious", 3600);
+        check(kubeconfig).assertConnected("curious", "KUBECONFIG " + kubeconfig, "default/web-0");
+        assertEquals("hello get token", Files.readString(folder.resolve("bin/said")).strip());
+        Map<String, Object> info = Json.parse(Files.readString(folder.resolve("bin/info")));
+        assertEquals("client.authentication.k8s.io/v1", Json.text(info, "apiVersion"));
+        assertEquals(server.url(), Json.text(info, "spec", "cluster", "server"));
+        assertEquals(base64(AUTHORITY.authorityPem()), Json.text(info, "spec", "cluster", "certificate-authority-data"));
+    }
+
+    @ConcurrentTest
+    void a_plugin_that_does_not_exist_is_one_line() throws IOException {
+        check(user("exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin}"))
+                .assertOneLine(server.url(), "exec plugin \"no-such-plugin\"", "No such file");
+    }
+
+    // --- Other rights, another way -----------------------------------------------------------------------------------
+
+    @ConcurrentTest
+    void a_user_who_is_to_be_impersonated_is() throws IOException {
+        Path kubeconfig = user("token: alice-token, as: dora, as-uid: \"17\", as-groups: [ops, dev], as-user-extra: {example.com/scope: [a, b]}");
+        check(kubeconfig).assertConnected("dora", "KUBECONFIG " + kubeconfig, "default/web-0");
+        List<String> headers = server.requests().stream().map(SecureServer.Request::impersonated).filter(all -> all.contains(
+                "impersonate-user: dora")).findFirst().orElseThrow();
+        assertEquals(List.of("impersonate-extra-example.com%2fscope: a", "impersonate-extra-example.com%2fscope: b", "impersonate-group: dev",
+                "impersonate-group: ops", "impersonate-uid: 17", "impersonate-user: dora"), headers);
+    }
+
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @MethodSource("proxies")
+    void a_proxy_is_used(String protocol) throws IOException {
+        try (ForwardProxy proxy = new ForwardProxy()) {
+            Path kubeconfig = write("config", kubeconfig(here() + ", proxy-url: \"%s://127.0.0.1:%d\"".formatted(protocol, proxy.port()),
+                    "token: alice-token"));
+            check(kubeconfig).assertConnected("alice", "KUBECONFIG " + kubeconfig, "default/web-0");
+            assertEquals(Set.of(protocol + " 127.0.0.1:" + server.port()), Set.copyOf(proxy.targets()));
+        }
+    }
+
+    static Stream<String> proxies() {
+        return Stream.of("http", "socks5");
+    }
+
+    @ConcurrentTest
+    void a_proxy_that_cannot_be_used_is_refused_by_field_and_file() throws IOException {
+        Path kubeconfig = write("config", kubeconfig(here() + ", proxy-url: \"https://user:s3cret@127.0.0.1:1\"", "token: alice-token"));
+        Result result = check(kubeconfig);
+        result.assertOneLine("proxy-url", kubeconfig.toString());
+        assertFalse(result.lines().toString().contains("s3cret"), result.lines().toString());
+    }
+
+    @ConcurrentTest
+    void a_server_is_asked_for_and_known_by_its_tls_server_name() throws IOException {
+        try (SecureServer named = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "api.example.test"))) {
+            named.register("Bearer alice-token", "alice");
+            String cluster = here().replace(server.url(), named.url());
+            Path nameless = write("nameless", kubeconfig(cluster, "token: alice-token"));
+            check(nameless).assertOneLine(named.url(), "127.0.0.1");
+
+            Result result = check(write("config", kubeconfig(cluster + ", tls-server-name: api.example.test", "token: alice-token")));
+
+            assertEquals(0, result.exitCode(), result.lines().toString());
+            assertTrue(result.lines().getFirst().contains(named.url()), result.lines().getFirst());
+            assertEquals(Set.of("api.example.test"), named.requests().stream().map(SecureServer.Request::serverName).collect(Collectors.toSet()));
+            assertEquals(Set.of("127.0.0.1:" + named.port()), named.requests().stream().map(SecureServer.Request::host)
+                    .collect(Collectors.toSet()));
+        }
+    }
+
+    // --- In a pod ----------------------------------------------------------------------------------------------------
+
+    /** The folder that a kubelet mounts, without the files that are named. */
+    private Path serviceAccount(String... without) throws IOException {
+        write("account/token", "alice-token\n");
+        write("account/namespace", "pods");
+        write("account/ca.crt", AUTHORITY.authorityPem());
+        for (String file : without) {
+            Files.delete(folder.resolve("account").resolve(file));
+        }
+        return folder.resolve("account");
+    }
+
+    private static Map<String, String> inCluster() {
+        return Map.of("KUBERNETES_SERVICE_HOST", "127.0.0.1", "KUBERNETES_SERVICE_PORT", String.valueOf(server.port()), "POD_NAME", "web-0");
+    }
+
+    private static String connection(Environment environment) throws IOException {
+        Config config = new Config("web", environment.podName(), environment.namespace(), "web/is-leader", "web/participant", "web",
+                Duration.ofSeconds(15), Duration.ofSeconds(10), Duration.ofSeconds(2), Handover.EARLY, Duration.ofSeconds(15));
+        try (Kubernetes kubernetes = Kubernetes.connect(config, environment)) {
+            return config.namespace() + ": " + kubernetes.connection();
+        }
+    }
+
+    @ConcurrentTest
+    void a_service_account_gives_server_user_and_namespace() throws IOException {
+        assertEquals("pods: %s as alice (service account)".formatted(server.url()), connection(new Environment(inCluster(), serviceAccount())));
+    }
+
+    /** The service account's folder says for certain in which namespace the pod is. */
+    @ConcurrentTest
+    void where_there_are_both_the_kubeconfig_gives_the_connection_and_the_service_account_the_namespace() throws IOException {
+        server.register("Bearer erin-token", "erin");
+        Path kubeconfig = user("token: erin-token");
+        Map<String, String> both = new HashMap<>(inCluster());
+        both.put("KUBECONFIG", kubeconfig.toString());
+        assertEquals("pods: %s as erin (KUBECONFIG %s)".formatted(server.url(), kubeconfig),
+                connection(new Environment(both, serviceAccount())));
+    }
+
+    @ConcurrentTest
+    void where_the_files_of_kubeconfig_are_missing_the_service_account_is_used() throws IOException {
+        Map<String, String> both = new HashMap<>(inCluster());
+        both.put("KUBECONFIG", folder.resolve("missing").toString());
+        assertEquals("pods: %s as alice (service account)".formatted(server.url()), connection(new Environment(both, serviceAccount())));
+    }
+
+    @ConcurrentTest
+    void what_is_missing_of_a_service_account_is_named() throws IOException {
+        assertMissing("ca.crt", inCluster(), serviceAccount("ca.crt"));
+        assertMissing("KUBERNETES_SERVICE_HOST", Map.of(), serviceAccount());
+        assertMissing("KUBERNETES_SERVICE_PORT", Map.of("KUBERNETES_SERVICE_HOST", "127.0.0.1"), serviceAccount());
+        assertMissing("no " + folder.resolve("account/token"), inCluster(), serviceAccount("token"));
+    }
+
+    private static void assertMissing(String what, Map<String, String> variables, Path serviceAccount) throws IOException {
+        Environment environment = new Environment(variables, serviceAccount);
+        String said = assertThrows(IOException.class, environment::connect).getMessage();
+        assertTrue(said.contains(what) && said.lines().count() == 1, said);
+    }
+
+    // --- The process -------------------------------------------------------------------------------------------------
+
+    /** Thai years are 543 ahead, and Arabic digits are others. */
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @MethodSource
+    void log_times_are_iso_in_every_locale(String locale) throws IOException {
+        Map<String, String> environment = Map.of("JAVA_TOOL_OPTIONS", locale, "POD_NAME", "web-0", "KUBECONFIG", user("token: wrong").toString());
+        try (SidecarProcess sidecar = SidecarProcess.start(environment, BRISK.toArray(String[]::new))) {
+            sidecar.awaitLog("started version", Group.START);
+            sidecar.awaitLog("401", Group.SOON);
+            List<String> lines = sidecar.log().lines().filter(line -> line.contains("leader-labeler - ")).toList();
+            lines.forEach(line -> assertTrue(line.matches(LOG_TIME + " .*"), line));
+            Instant time = Instant.parse(lines.getFirst().replaceFirst(" .*", "").replaceFirst("[-+]\\d\\d:\\d\\d$", "Z"));
+            assertTrue(Duration.between(time, Instant.now()).abs().compareTo(Duration.ofDays(2)) < 0, lines.getFirst());
+        }
+    }
+
+    static Stream<String> log_times_are_iso_in_every_locale() {
+        return Stream.of("-Duser.language=th -Duser.country=TH", "-Duser.language=ar -Duser.country=EG -Duser.extensions=u-nu-arab");
+    }
+}
