@@ -30,7 +30,7 @@ FROM ${JDK_IMAGE} AS export-ready
 COPY build/export /export
 
 FROM export-${EXPORT} AS export
-COPY tests/supply-chain/dependencies.sha256 tests/image/unused-jars.txt tests/image/needed-builders.txt tests/image/UpgradeClasses.java \
+COPY tests/supply-chain/dependencies.sha256 tests/image/unused-jars.txt tests/image/needed-classes.txt tests/image/UpgradeClasses.java \
      /checked/
 # Only jars whose content was checked in, wherever they were fetched from; then away with those of which no election loads a class.
 RUN cd /export \
@@ -41,17 +41,23 @@ RUN cd /export \
  && (cd lib && xargs rm -- < /checked/unused-jars.txt) \
 # No AOT cache takes picocli as it is.
  && java /checked/UpgradeClasses.java lib/*.jar
-# The jar of client-java's builders has 9 MB, its models once more among them. What writes Events needs a few of the builders.
-RUN mkdir /builders && cd /builders && jar --extract --file /export/lib/client-java-api-fluent-*.jar \
- && find . -name '*.class' | grep -Ef /checked/needed-builders.txt | LC_ALL=C sort \
- | xargs jar --create --file /export/lib/client-java-api-fluent-*.jar --no-manifest --date 1980-01-01T00:00:02Z
+# Of client-java's builders (9 MB, its models once more among them) a few are needed to write Events; of BouncyCastle (9 MB), what reads
+# the keys of client certificates in a kubeconfig.
+RUN for jar in /export/lib/client-java-api-fluent-*.jar /export/lib/bcprov-*.jar /export/lib/bcpkix-*.jar; do \
+        mkdir /all && cd /all && jar --extract --file "$jar" \
+        && find . -name '*.class' | grep -Ef /checked/needed-classes.txt | LC_ALL=C sort \
+        | xargs jar --create --file "$jar" --no-manifest --date 1980-01-01T00:00:02Z \
+        && cd / && rm -r /all || exit 1; \
+    done
 # JBang's jar carries the time at which it was made. With a fixed one, the same source gives the same jar.
 RUN mkdir /unpacked && cd /unpacked && jar --extract --file /export/leader-labeler.jar && cp META-INF/MANIFEST.MF /manifest \
  && rm -r META-INF && find . -type f | LC_ALL=C sort \
  | xargs jar --create --file /export/leader-labeler.jar --manifest /manifest --date 1980-01-01T00:00:02Z
 
 # ----------------------------------------------------------------------------------------------------------------------
-# The runtime, with the flags that every JVM in it starts with. They are for a limit of 64 MiB; JAVA_TOOL_OPTIONS overrides them.
+# The runtime, with the flags that every JVM in it starts with. They are for a limit of 64 MiB. Flags in JAVA_TOOL_OPTIONS come after them, so
+# another heap wins. Agents (-javaagent), JMX and Flight Recorder need modules that are left out: with them in JAVA_TOOL_OPTIONS the JVM does
+# not start, so whatever injects them must skip this container.
 
 FROM ${JDK_IMAGE} AS runtime
 # java.sql is there for a date class that the API client's JSON names, jdk.unsupported for signals and OkHttp.

@@ -2,6 +2,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
@@ -20,6 +21,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -245,13 +248,22 @@ class ConnectionTest {
 
     @ParameterizedTest(name = "{0}")
     @Execution(ExecutionMode.CONCURRENT)
-    @MethodSource
+    @MethodSource("keys")
     void a_client_certificate_works_with_keys_in_each_form_that_openssl_writes(String form, String certificate, String key) throws IOException {
         Path kubeconfig = user("client-certificate-data: %s, client-key-data: %s".formatted(base64(certificate), base64(key)));
         check(kubeconfig).assertConnected("carol", "KUBECONFIG " + kubeconfig, "default/web-0");
     }
 
-    static Stream<Arguments> a_client_certificate_works_with_keys_in_each_form_that_openssl_writes() {
+    @ParameterizedTest(name = "{0}")
+    @Execution(ExecutionMode.CONCURRENT)
+    @MethodSource("keys")
+    void a_client_certificate_works_with_the_libraries_of_the_image(String form, String certificate, String key) throws IOException {
+        Path kubeconfig = user("client-certificate-data: %s, client-key-data: %s".formatted(base64(certificate), base64(key)));
+        check(Path.of(""), ImageLibraries.classPath(folder), Map.of("KUBECONFIG", kubeconfig.toString()))
+                .assertConnected("carol", "KUBECONFIG " + kubeconfig, "default/web-0");
+    }
+
+    static Stream<Arguments> keys() {
         Certificates.Issued rsa = AUTHORITY.issue("carol", Certificates.rsa());
         Certificates.Issued ec = AUTHORITY.issue("carol", Certificates.ec("secp256r1"));
         String parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
@@ -524,8 +536,7 @@ class ConnectionTest {
     }
 
     private static String connection(Environment environment) throws IOException {
-        Config config = new Config("web", environment.podName(), environment.namespace(), "web/is-leader", "web/participant", "web",
-                Duration.ofSeconds(15), Duration.ofSeconds(10), Duration.ofSeconds(2), Handover.EARLY, Duration.ofSeconds(15));
+        Config config = TestConfig.config().namespace(environment.namespace()).build();
         try (Kubernetes kubernetes = Kubernetes.connect(config, environment)) {
             return config.namespace() + ": " + kubernetes.connection();
         }
@@ -583,6 +594,48 @@ class ConnectionTest {
             lines.forEach(line -> assertTrue(line.matches(LOG_TIME + " .*"), line));
             Instant time = Instant.parse(lines.getFirst().replaceFirst(" .*", "").replaceFirst("[-+]\\d\\d:\\d\\d$", "Z"));
             assertTrue(Duration.between(time, Instant.now()).abs().compareTo(Duration.ofDays(2)) < 0, lines.getFirst());
+        }
+    }
+
+    /** Where somebody exports no HOME, as systemd does. The folder with JBang itself is this machine's. */
+    @ConcurrentTest
+    void the_launcher_needs_home_or_jbang_dir() throws IOException, InterruptedException {
+        String jbangDir = System.getenv().getOrDefault("JBANG_DIR", System.getProperty("user.home") + "/.jbang");
+        assertTrue(launch(Map.of("JBANG_DIR", jbangDir)).matches("0: \\d+\\.\\d+\\.\\d+"), launch(Map.of("JBANG_DIR", jbangDir)));
+        assertEquals("1: jbang: HOME is not set; set it, or set JBANG_DIR to a folder where JBang may keep its files", launch(Map.of()));
+    }
+
+    /** Exit code and output of {@code ./jbang version} without HOME. */
+    private String launch(Map<String, String> environment) throws IOException, InterruptedException {
+        return run(environment, Path.of("jbang").toAbsolutePath().toString(), "version");
+    }
+
+    /** In the folder of this test: a JVM that crashes leaves a report there. */
+    private String run(Map<String, String> environment, String... command) throws IOException, InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).directory(folder.toFile());
+        builder.environment().keySet().removeAll(List.of("HOME", "JBANG_DIR", "JAVA_TOOL_OPTIONS"));
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        return process.waitFor() + ": " + said;
+    }
+
+    /** A runtime of the image's modules, with a flag as the Dockerfile gives them to all of its JVMs. */
+    @ConcurrentTest
+    void in_the_image_flags_of_java_tool_options_win_and_agents_do_not_start() throws IOException, InterruptedException {
+        Path runtime = folder.resolve("jre");
+        Matcher modules = Pattern.compile("--add-modules (\\S+)").matcher(Files.readString(Path.of("Dockerfile")));
+        assertTrue(modules.find());
+        Path jlink = Path.of(System.getProperty("java.home"), "bin", "jlink");
+        String linked = Files.exists(jlink) ? run(Map.of(), jlink.toString(), "--output", runtime.toString(), "--add-modules",
+                modules.group(1), "--strip-debug", "--add-options= -Xmx24m") : "no jlink";
+        assumeTrue(linked.startsWith("0: "), linked);
+        String java = runtime.resolve("bin/java").toString();
+        assertTrue(run(Map.of(), java, "-XX:+PrintFlagsFinal", "-version").matches("(?s)0: .*MaxHeapSize *= 25165824 .*"));
+        assertTrue(run(Map.of("JAVA_TOOL_OPTIONS", "-Xmx40m"), java, "-XX:+PrintFlagsFinal", "-version")
+                .matches("(?s)0: .*MaxHeapSize *= 41943040 .*"));
+        for (String agent : List.of("-javaagent:agent.jar", "-Dcom.sun.management.jmxremote.port=0", "-XX:StartFlightRecording")) {
+            assertFalse(run(Map.of("JAVA_TOOL_OPTIONS", agent), java, "-version").startsWith("0: "), agent);
         }
     }
 

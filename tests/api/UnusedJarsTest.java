@@ -2,8 +2,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.File;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -11,32 +11,19 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.UUID;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Predicate;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipFile;
-import java.util.zip.ZipOutputStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * The image leaves out the jars of tests/image/unused-jars.txt, and client-java's builders but those of tests/image/needed-builders.txt.
- * That an election needs nothing of the rest is shown by running one without it, here against a real API server, and once more by the
- * training in each build of the image.
- *
- * <p>What is lost: BouncyCastle, which reads the private keys of client certificates in a kubeconfig. In a pod there is a token.
+ * The image leaves out jars and classes, see {@link ImageLibraries}. That an election needs nothing of the rest is shown by running one
+ * without it, here against a real API server, and once more by the training in each build of the image.
  */
 @Real
 class UnusedJarsTest {
 
-    private static final Path LIST = Path.of("tests", "image", "unused-jars.txt");
-    private static final Path NEEDED_BUILDERS = Path.of("tests", "image", "needed-builders.txt");
-    private static final String BUILDERS = "client-java-api-fluent-";
     /** Longer than anything takes here, the start of some JVMs on a busy machine included. */
     private static final Duration LIMIT = Duration.ofSeconds(60);
     private static final String ACCOUNT = "leader-labeler-web";
@@ -99,29 +86,11 @@ class UnusedJarsTest {
         return java(log, withoutToo, "KUBECONFIG=none", "--help");
     }
 
-    /** A jar of the builders that the image keeps, as its build makes it. */
-    private String neededBuilders(Path all) {
-        Path needed = folder.resolve("builders-" + UUID.randomUUID() + ".jar");
-        try (ZipFile in = new ZipFile(all.toFile()); ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(needed))) {
-            Predicate<String> isNeeded = Pattern.compile(String.join("|", Files.readAllLines(NEEDED_BUILDERS))).asPredicate();
-            for (String name : in.stream().map(ZipEntry::getName).filter(isNeeded).toList()) {
-                out.putNextEntry(new ZipEntry(name));
-                in.getInputStream(in.getEntry(name)).transferTo(out);
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        return needed.toString();
-    }
-
     /** Starts the program without the unused jars, and without those whose name begins with {@code withoutToo} unless that is null. */
     private Process java(Path log, String withoutToo, String environment, String... arguments) throws IOException {
-        Set<String> unused = Set.copyOf(Files.readAllLines(LIST));
-        String classPath = Arrays.stream(System.getProperty("java.class.path").split(":"))
-                .filter(entry -> !unused.contains(Path.of(entry).getFileName().toString()))
+        String classPath = Arrays.stream(ImageLibraries.classPath(folder).split(File.pathSeparator))
                 .filter(entry -> withoutToo == null || !Path.of(entry).getFileName().toString().startsWith(withoutToo))
-                .map(entry -> Path.of(entry).getFileName().toString().startsWith(BUILDERS) ? neededBuilders(Path.of(entry)) : entry)
-                .collect(Collectors.joining(":"));
+                .collect(Collectors.joining(File.pathSeparator));
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m", "-Duser.home=" + folder,
                 "-Dsun.misc.unsafe.memory.access=allow", "-cp", classPath, "LeaderLabeler"));
