@@ -3350,7 +3350,8 @@ final class Kubeconfig {
         for (Object entry : entries == null ? List.of() : entries) {
             Map<String, Object> fields = map(map(entry).get(kind));
             fields.replaceAll((field, value) -> PATHS.contains(field) && !"".equals(value) ? beside(file, value) : value);
-            map(fields.get("exec")).computeIfPresent("command", (field, value) -> ((String) value).contains("/") ? beside(file, value) : value);
+            map(fields.get("exec")).computeIfPresent("command",
+                    (field, value) -> value.toString().contains("/") ? beside(file, value) : value);
             fields.put("file", file);
             all.add(Map.of("name", map(entry).get("name"), kind, fields));
         }
@@ -3360,12 +3361,14 @@ final class Kubeconfig {
         return file.resolveSibling((String) relative).normalize().toString();
     }
 
+    /** A mapping of the YAML; empty for null. */
     @SuppressWarnings("unchecked")
-    private static Map<String, Object> map(Object value) {
+    static Map<String, Object> map(Object value) {
         return value == null ? new HashMap<>() : (Map<String, Object>) value;
     }
 
-    private static List<?> list(Object value) {
+    /** A sequence of the YAML; empty for null. */
+    static List<?> list(Object value) {
         return value == null ? List.of() : (List<?>) value;
     }
 
@@ -3412,6 +3415,9 @@ final class Kubeconfig {
         }
         OkHttpClient.Builder http = client.getHttpClient().newBuilder();
         if (exec != null && tokenFile == null && user.get("token") == null) {
+            if (!map(exec).keySet().containsAll(List.of("apiVersion", "command"))) {
+                throw unusable(user, "exec", "apiVersion and command must be set");
+            }
             http.addInterceptor(new ExecPlugin(map(exec), clusterInfo()));
         }
         Headers.Builder headers = new Headers.Builder();
@@ -3499,8 +3505,6 @@ final class ExecPlugin implements Interceptor {
     /** This long before it expires a token is due, or in the last fifth of its life if that is shorter. */
     private static final Duration MARGIN = Duration.ofMinutes(1);
     private static final Token NONE = new Token("", Instant.MIN, Instant.MIN);
-    /** Of the answer with a 401, in bytes. */
-    private static final int LONGEST_REFUSAL = 10_000;
     private static final Executor THREADS = task -> Thread.ofVirtual().name("exec plugin").start(task);
 
     private final String title;
@@ -3511,7 +3515,7 @@ final class ExecPlugin implements Interceptor {
     private CompletableFuture<Token> run;
     private long ranAt;
     /** Why the latest run that ended brought no token; null if it did. */
-    private String problem;
+    private volatile String problem;
 
     private record Token(String value, Instant due, Instant expiry) {}
 
@@ -3522,10 +3526,10 @@ final class ExecPlugin implements Interceptor {
 
     /** Runs it for the first time. {@code exec} is the field of the user, {@code cluster} what the plugin may learn if so configured. */
     ExecPlugin(Map<String, Object> exec, Map<String, Object> cluster) {
-        Stream<Object> words = Stream.concat(Stream.of(exec.get("command")), elements(exec, "args"));
         this.title = "exec plugin \"" + exec.get("command") + "\"";
-        this.program = new ProcessBuilder(words.map(Object::toString).toList());
-        elements(exec, "env").map(variable -> (Map<?, ?>) variable).forEach(variable ->
+        this.program = new ProcessBuilder(Stream.concat(Stream.of(exec.get("command")), Kubeconfig.list(exec.get("args")).stream())
+                .map(Object::toString).toList());
+        Kubeconfig.list(exec.get("env")).stream().map(Kubeconfig::map).forEach(variable ->
                 program.environment().put(variable.get("name").toString(), variable.get("value").toString()));
         Map<String, Object> spec = Boolean.TRUE.equals(exec.get("provideClusterInfo")) ? Map.of("interactive", false, "cluster", cluster)
                 : Map.of("interactive", false);
@@ -3533,10 +3537,6 @@ final class ExecPlugin implements Interceptor {
                 JSON.serialize(Map.of("apiVersion", exec.get("apiVersion"), "kind", "ExecCredential", "spec", spec)));
         begin();
         run.exceptionally(failed -> NONE).join();
-    }
-
-    private static Stream<Object> elements(Map<String, Object> exec, String field) {
-        return exec.get(field) == null ? Stream.of() : ((List<?>) exec.get(field)).stream().map(element -> element);
     }
 
     private synchronized void begin() {
@@ -3551,7 +3551,7 @@ final class ExecPlugin implements Interceptor {
         if (response.code() != 401) {
             return response;
         }
-        Response refusal = response.newBuilder().body(response.peekBody(LONGEST_REFUSAL)).build();
+        Response refusal = response.newBuilder().body(response.peekBody(Long.MAX_VALUE)).build();
         response.close();
         Token next = token(chain.call(), used);
         return next == used ? refusal : chain.proceed(with(next, chain.request()));

@@ -193,7 +193,8 @@ class ConnectionTest {
     @ConcurrentTest
     void home_is_what_the_variable_says_for_cluster_user_and_namespace() throws IOException {
         server.createPod("home", "web-0");
-        Path good = write("variable/.kube/config", kubeconfig(here(), "token: alice-token").replace("user: test}", "user: test, namespace: home}"));
+        Path good = write("variable/.kube/config", kubeconfig(here(), "token: alice-token").replace("user: test}",
+                "user: test, namespace: home}"));
         write("account/.kube/config", kubeconfig("server: \"https://127.0.0.1:1\"", "token: wrong").replace("user: test}",
                 "user: test, namespace: account}"));
         Result result = check(Map.of("HOME", folder.resolve("variable").toString(),
@@ -235,7 +236,9 @@ class ConnectionTest {
                 Arguments.of(kubeconfig("certificate-authority: ca.crt", "token: s3cret"), "server"),
                 Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\", certificate-authority: ca.crt", "token: s3cret"), "ca.crt"),
                 Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "client-certificate-data: czNjcmV0, client-key-data: czNjcmV0"),
-                        "certificate"));
+                        "certificate"),
+                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "exec: {command: s3cret}"), "apiVersion and command"),
+                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "token: s3cret, as-groups: [ops]"), "as"));
     }
 
     @ConcurrentTest
@@ -244,12 +247,20 @@ class ConnectionTest {
         check(kubeconfig).assertOneLine(server.url(), "KUBECONFIG " + kubeconfig, "401 Unauthorized");
     }
 
+    @ConcurrentTest
+    void a_user_name_and_a_password_are_a_credential() throws IOException {
+        server.register("Basic " + base64("frank:frank-password"), "frank");
+        Path kubeconfig = user("username: frank, password: frank-password");
+        check(kubeconfig).assertConnected("frank", "KUBECONFIG " + kubeconfig, "default/web-0");
+    }
+
     // --- Client certificates -----------------------------------------------------------------------------------------
 
     @ParameterizedTest(name = "{0}")
     @Execution(ExecutionMode.CONCURRENT)
     @MethodSource("keys")
-    void a_client_certificate_works_with_keys_in_each_form_that_openssl_writes(String form, String certificate, String key) throws IOException {
+    void a_client_certificate_works_with_keys_in_each_form_that_openssl_writes(String form, String certificate, String key)
+            throws IOException {
         Path kubeconfig = user("client-certificate-data: %s, client-key-data: %s".formatted(base64(certificate), base64(key)));
         check(kubeconfig).assertConnected("carol", "KUBECONFIG " + kubeconfig, "default/web-0");
     }
@@ -267,7 +278,8 @@ class ConnectionTest {
         Certificates.Issued rsa = AUTHORITY.issue("carol", Certificates.rsa());
         Certificates.Issued ec = AUTHORITY.issue("carol", Certificates.ec("secp256r1"));
         String parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
-        return Stream.of(Arguments.of("PKCS#1", rsa.certificatePem(), rsa.keyPem()), Arguments.of("PKCS#8", rsa.certificatePem(), rsa.pkcs8Pem()),
+        return Stream.of(Arguments.of("PKCS#1", rsa.certificatePem(), rsa.keyPem()),
+                Arguments.of("PKCS#8", rsa.certificatePem(), rsa.pkcs8Pem()),
                 Arguments.of("SEC 1", ec.certificatePem(), ec.keyPem()),
                 Arguments.of("SEC 1 with parameters", ec.certificatePem(), parameters + ec.keyPem()));
     }
@@ -316,8 +328,8 @@ class ConnectionTest {
     // --- Exec plugins ------------------------------------------------------------------------------------------------
 
     /**
-     * A plugin whose tokens {@code <prefix>.<number>.<second in which they end>} live for some seconds. A file {@code fail} beside it makes it
-     * fail, {@code hang} makes it hang.
+     * A plugin whose tokens {@code <prefix>.<number>.<second in which they end>} live for some seconds. A file {@code fail} beside it makes
+     * it fail, {@code hang} makes it hang.
      */
     private Path plugin(String prefix, int lifeSeconds) throws IOException {
         Path script = write("bin/plugin", """
@@ -387,7 +399,8 @@ class ConnectionTest {
     @ConcurrentTest
     void a_401_makes_the_plugin_run_again_and_no_request_is_lost() throws IOException {
         AtomicInteger first = new AtomicInteger();
-        try (SecureServer own = pluginServer("revoked", first); SidecarProcess sidecar = sidecar("default", at(own, plugin("revoked", 3600)))) {
+        try (SecureServer own = pluginServer("revoked", first);
+                SidecarProcess sidecar = sidecar("default", at(own, plugin("revoked", 3600)))) {
             Wait.until("web-0 leads", Group.START, () -> isLeader(own));
             awaitPauseOfPlugin();
             int before = runs();
@@ -436,7 +449,8 @@ class ConnectionTest {
     /** The leader goes on with the token that it has, for as long as that is valid. */
     @ConcurrentTest
     void a_plugin_that_hangs_while_its_last_token_is_valid_keeps_no_leader_from_renewing() throws IOException {
-        try (SecureServer own = pluginServer("late", new AtomicInteger()); SidecarProcess sidecar = sidecar("default", at(own, plugin("late", 100)))) {
+        try (SecureServer own = pluginServer("late", new AtomicInteger());
+                SidecarProcess sidecar = sidecar("default", at(own, plugin("late", 100)))) {
             Wait.until("web-0 leads", Group.START, () -> isLeader(own));
             write("bin/hang", "");
             sidecar.awaitLog("no answer within 15s; trying again, the token is valid until", Duration.ofSeconds(150));
@@ -468,12 +482,13 @@ class ConnectionTest {
 
     @ConcurrentTest
     void a_user_who_is_to_be_impersonated_is() throws IOException {
-        Path kubeconfig = user("token: alice-token, as: dora, as-uid: \"17\", as-groups: [ops, dev], as-user-extra: {example.com/scope: [a, b]}");
+        Path kubeconfig = user("token: alice-token, as: dora, as-uid: \"17\", as-groups: [ops, dev],"
+                + " as-user-extra: {example.com/scope: [a, b]}");
         check(kubeconfig).assertConnected("dora", "KUBECONFIG " + kubeconfig, "default/web-0");
         List<String> headers = server.requests().stream().map(SecureServer.Request::impersonated).filter(all -> all.contains(
                 "impersonate-user: dora")).findFirst().orElseThrow();
-        assertEquals(List.of("impersonate-extra-example.com%2fscope: a", "impersonate-extra-example.com%2fscope: b", "impersonate-group: dev",
-                "impersonate-group: ops", "impersonate-uid: 17", "impersonate-user: dora"), headers);
+        assertEquals(List.of("impersonate-extra-example.com%2fscope: a", "impersonate-extra-example.com%2fscope: b",
+                "impersonate-group: dev", "impersonate-group: ops", "impersonate-uid: 17", "impersonate-user: dora"), headers);
     }
 
     @ParameterizedTest
@@ -512,7 +527,8 @@ class ConnectionTest {
 
             assertEquals(0, result.exitCode(), result.lines().toString());
             assertTrue(result.lines().getFirst().contains(named.url()), result.lines().getFirst());
-            assertEquals(Set.of("api.example.test"), named.requests().stream().map(SecureServer.Request::serverName).collect(Collectors.toSet()));
+            assertEquals(Set.of("api.example.test"), named.requests().stream().map(SecureServer.Request::serverName)
+                    .collect(Collectors.toSet()));
             assertEquals(Set.of("127.0.0.1:" + named.port()), named.requests().stream().map(SecureServer.Request::host)
                     .collect(Collectors.toSet()));
         }
@@ -532,7 +548,7 @@ class ConnectionTest {
     }
 
     private static Map<String, String> inCluster() {
-        return Map.of("KUBERNETES_SERVICE_HOST", "127.0.0.1", "KUBERNETES_SERVICE_PORT", String.valueOf(server.port()), "POD_NAME", "web-0");
+        return Map.of("KUBERNETES_SERVICE_HOST", "127.0.0.1", "KUBERNETES_SERVICE_PORT", String.valueOf(server.port()));
     }
 
     private static String connection(Environment environment) throws IOException {
@@ -544,7 +560,8 @@ class ConnectionTest {
 
     @ConcurrentTest
     void a_service_account_gives_server_user_and_namespace() throws IOException {
-        assertEquals("pods: %s as alice (service account)".formatted(server.url()), connection(new Environment(inCluster(), serviceAccount())));
+        assertEquals("pods: %s as alice (service account)".formatted(server.url()),
+                connection(new Environment(inCluster(), serviceAccount())));
     }
 
     /** The service account's folder says for certain in which namespace the pod is. */
@@ -586,7 +603,8 @@ class ConnectionTest {
     @Execution(ExecutionMode.CONCURRENT)
     @MethodSource
     void log_times_are_iso_in_every_locale(String locale) throws IOException {
-        Map<String, String> environment = Map.of("JAVA_TOOL_OPTIONS", locale, "POD_NAME", "web-0", "KUBECONFIG", user("token: wrong").toString());
+        Map<String, String> environment = Map.of("JAVA_TOOL_OPTIONS", locale, "POD_NAME", "web-0",
+                "KUBECONFIG", user("token: wrong").toString());
         try (SidecarProcess sidecar = SidecarProcess.start(environment, BRISK.toArray(String[]::new))) {
             sidecar.awaitLog("started version", Group.START);
             sidecar.awaitLog("401", Group.SOON);

@@ -55,8 +55,9 @@ final class Certificates {
                 return pem(keys.getPrivate());
             }
             SubjectPublicKeyInfo shared = SubjectPublicKeyInfo.getInstance(keys.getPublic().getEncoded());
-            return pem(new PemObject("EC PRIVATE KEY", encode(new org.bouncycastle.asn1.sec.ECPrivateKey(ec.getParams().getOrder().bitLength(),
-                    ec.getS(), shared.getPublicKeyData(), shared.getAlgorithm().getParameters()))));
+            int bits = ec.getParams().getOrder().bitLength();
+            return pem(new PemObject("EC PRIVATE KEY", encode(new org.bouncycastle.asn1.sec.ECPrivateKey(bits, ec.getS(),
+                    shared.getPublicKeyData(), shared.getAlgorithm().getParameters()))));
         }
 
         /** The key in PKCS#8. */

@@ -30,7 +30,8 @@ final class ImageLibraries {
     static String classPath(Path folder) {
         try {
             Set<String> unused = Set.copyOf(Files.readAllLines(UNUSED));
-            return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator)).map(entry -> Path.of(entry).toAbsolutePath())
+            return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+                    .map(entry -> Path.of(entry).toAbsolutePath())
                     .filter(jar -> !unused.contains(jar.getFileName().toString()))
                     .map(jar -> REDUCED.matcher(jar.getFileName().toString()).matches() ? reduced(jar, folder) : jar)
                     .map(Path::toString).collect(Collectors.joining(File.pathSeparator));
