@@ -39,6 +39,8 @@ class ConnectionTest {
 
     private static final int FAILURE = 1;
     private static final String LOG_TIME = "20\\d\\d-[01]\\d-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d\\.\\d{3}(Z|[-+]\\d\\d:\\d\\d)";
+    /** For what takes a second on a machine that has nothing else to do. */
+    private static final Duration PATIENCE = Duration.ofMinutes(5);
     private static final Certificates AUTHORITY = new Certificates();
     private static final List<String> BRISK = List.of("--election-name=web", "--http-address=off", "--lease-duration=60s",
             "--renew-deadline=50s", "--retry-period=500ms");
@@ -102,7 +104,7 @@ class ConnectionTest {
 
         private static Result of(SidecarProcess process) {
             try (process) {
-                int exitCode = process.exitCode(Group.START);
+                int exitCode = process.exitCode(PATIENCE);
                 return new Result(exitCode, process.log().lines()
                         .filter(line -> !line.startsWith("WARNING: ") && !line.startsWith("Picked up ")).toList());
             }
@@ -310,9 +312,9 @@ class ConnectionTest {
         server.createPod("rotation", "web-0");
         write("token", before);
         try (SidecarProcess sidecar = sidecar("rotation", user("tokenFile: token"))) {
-            Wait.until("the first token is used", Group.START, () -> users().contains(before));
+            Wait.until("the first token is used", PATIENCE, () -> users().contains(before));
             write("token", after);
-            Wait.until("the second token is used", Duration.ofSeconds(75), () -> users().contains(after));
+            Wait.until("the second token is used", PATIENCE, () -> users().contains(after));
         }
     }
 
@@ -337,6 +339,7 @@ class ConnectionTest {
                 cd "$(dirname "$0")"
                 n=$(($(cat runs 2>/dev/null || echo 0) + 1))
                 echo $n >runs
+                date +%%s >>begun
                 printf '%%s\\n' "$KUBERNETES_EXEC_INFO" >info
                 printf '%%s\\n' "$GREETING $*" >said
                 if [ -e hang ]; then sleep 600; fi
@@ -387,11 +390,13 @@ class ConnectionTest {
 
     @ConcurrentTest
     void the_token_of_a_plugin_is_renewed_before_it_expires() throws IOException {
+        int life = 40;
         try (SecureServer own = pluginServer("short", new AtomicInteger());
-                SidecarProcess sidecar = sidecar("default", at(own, plugin("short", 15)))) {
-            Wait.until("a third token is used", Duration.ofSeconds(90), () -> usersOf(own).contains("user-3"));
-            assertFalse(usersOf(own).contains("null"), "no request was refused: " + usersOf(own));
-            assertTrue(runs() <= 5, "runs of the plugin: " + runs());
+                SidecarProcess sidecar = sidecar("default", at(own, plugin("short", life)))) {
+            Wait.until("a third token is used", PATIENCE, () -> usersOf(own).contains("user-3"));
+            List<Long> begun = Files.readAllLines(folder.resolve("bin/begun")).stream().map(Long::valueOf).toList();
+            assertTrue(begun.get(1) < begun.get(0) + life && begun.get(2) < begun.get(1) + life, "runs of the plugin at " + begun);
+            assertTrue(begun.get(1) > begun.get(0) + life / 2, "runs of the plugin at " + begun);
             assertFalse(sidecar.log().contains("WARN"), sidecar.log());
         }
     }
@@ -401,11 +406,11 @@ class ConnectionTest {
         AtomicInteger first = new AtomicInteger();
         try (SecureServer own = pluginServer("revoked", first);
                 SidecarProcess sidecar = sidecar("default", at(own, plugin("revoked", 3600)))) {
-            Wait.until("web-0 leads", Group.START, () -> isLeader(own));
+            Wait.until("web-0 leads", PATIENCE, () -> isLeader(own));
             awaitPauseOfPlugin();
             int before = runs();
             first.set(before + 1);
-            Wait.until("the next token is used", Group.SOON, () -> usersOf(own).contains("user-" + (before + 1)));
+            Wait.until("the next token is used", PATIENCE, () -> usersOf(own).contains("user-" + (before + 1)));
             assertFalse(sidecar.log().contains("WARN"), sidecar.log());
         }
     }
@@ -413,7 +418,7 @@ class ConnectionTest {
     /** Two runs have five seconds between them, so that a server which refuses all is not answered by a storm of processes. */
     private void awaitPauseOfPlugin() throws IOException {
         Instant ran = Files.getLastModifiedTime(folder.resolve("bin/runs")).toInstant();
-        Wait.until("the plugin may run again", Group.SOON, () -> Instant.now().isAfter(ran.plusSeconds(6)));
+        Wait.until("the plugin may run again", PATIENCE, () -> Instant.now().isAfter(ran.plusSeconds(6)));
     }
 
     @ConcurrentTest
@@ -436,13 +441,13 @@ class ConnectionTest {
 
     private void assertRecovers(SecureServer own, Path kubeconfig, String why, Path obstacle) throws IOException {
         try (SidecarProcess sidecar = sidecar("default", kubeconfig)) {
-            sidecar.awaitLog(why, Group.START);
+            sidecar.awaitLog(why, PATIENCE);
             List<String> warnings = sidecar.log().lines().filter(line -> line.contains("WARN")).toList();
             assertEquals(1, warnings.size(), sidecar.log());
             assertTrue(warnings.getFirst().contains("exec plugin \"" + folder.resolve("bin/plugin")), warnings.getFirst());
             assertFalse(sidecar.log().contains("\tat "), sidecar.log());
             Files.delete(obstacle);
-            Wait.until("web-0 leads", Group.START, () -> isLeader(own));
+            Wait.until("web-0 leads", PATIENCE, () -> isLeader(own));
         }
     }
 
@@ -451,12 +456,11 @@ class ConnectionTest {
     void a_plugin_that_hangs_while_its_last_token_is_valid_keeps_no_leader_from_renewing() throws IOException {
         try (SecureServer own = pluginServer("late", new AtomicInteger());
                 SidecarProcess sidecar = sidecar("default", at(own, plugin("late", 100)))) {
-            Wait.until("web-0 leads", Group.START, () -> isLeader(own));
+            Wait.until("web-0 leads", PATIENCE, () -> isLeader(own));
             write("bin/hang", "");
-            sidecar.awaitLog("no answer within 15s; trying again, the token is valid until", Duration.ofSeconds(150));
+            sidecar.awaitLog("no answer within 15s; trying again, the token is valid until", PATIENCE);
             assertFalse(sidecar.log().contains("stopped leading"), sidecar.log());
             assertTrue(isLeader(own));
-            assertFalse(usersOf(own).contains("null"), "no request was refused");
         }
     }
 
@@ -606,8 +610,8 @@ class ConnectionTest {
         Map<String, String> environment = Map.of("JAVA_TOOL_OPTIONS", locale, "POD_NAME", "web-0",
                 "KUBECONFIG", user("token: wrong").toString());
         try (SidecarProcess sidecar = SidecarProcess.start(environment, BRISK.toArray(String[]::new))) {
-            sidecar.awaitLog("started version", Group.START);
-            sidecar.awaitLog("401", Group.SOON);
+            sidecar.awaitLog("started version", PATIENCE);
+            sidecar.awaitLog("401", PATIENCE);
             List<String> lines = sidecar.log().lines().filter(line -> line.contains("leader-labeler - ")).toList();
             lines.forEach(line -> assertTrue(line.matches(LOG_TIME + " .*"), line));
             Instant time = Instant.parse(lines.getFirst().replaceFirst(" .*", "").replaceFirst("[-+]\\d\\d:\\d\\d$", "Z"));
