@@ -3252,7 +3252,8 @@ final class Environment {
     String namespace() throws IOException {
         Path mounted = serviceAccount.resolve("namespace");
         return variables.containsKey("POD_NAMESPACE") ? variable("POD_NAMESPACE")
-                : Files.exists(mounted) ? Files.readString(mounted).strip() : kubeconfig.map(Kubeconfig::namespace).orElse("default");
+                : Files.exists(mounted) ? Files.readString(mounted).strip()
+                : kubeconfig.map(Kubeconfig::namespace).filter(named -> !named.isEmpty()).orElse("default");
     }
 
     /** URL of the API server, without secrets. */
@@ -3399,9 +3400,9 @@ final class Kubeconfig {
         return String.valueOf(merged.getServer()).replaceFirst("//[^/@]*@", "//");
     }
 
-    /** That of the current context. */
+    /** That of the current context; null or empty if it has none. */
     String namespace() {
-        return merged.getNamespace() == null || merged.getNamespace().isEmpty() ? "default" : merged.getNamespace();
+        return merged.getNamespace();
     }
 
     /** To be called once. IOException with one line that names the field that cannot be used, and its file, or what client-java throws. */
