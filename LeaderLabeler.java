@@ -3294,11 +3294,8 @@ final class Environment {
                 throw new IOException("service account: cannot connect: " + name + " is not set; set it, or set KUBECONFIG");
             }
         }
-        Path authority = serviceAccount.resolve("ca.crt");
-        if (!Files.isReadable(authority)) {
-            throw new IOException("service account: cannot connect: cannot read " + authority + "; mount it, or set KUBECONFIG");
-        }
-        return new ClientBuilder().setBasePath(serviceUrl()).setCertificateAuthority(Files.readAllBytes(authority))
+        return new ClientBuilder().setBasePath(serviceUrl())
+                .setCertificateAuthority(Files.readAllBytes(serviceAccount.resolve("ca.crt")))
                 .setAuthentication(new TokenFileAuthentication(token.toString())).build();
     }
 }
