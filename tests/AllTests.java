@@ -35,11 +35,13 @@ import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
 /**
- * Runs the project's tests: {@code ./jbang all-tests [--real-required] [CLASS | CLASS#METHOD]...}
+ * Runs the project's tests: {@code ./jbang all-tests [--real-required] [--only-real] [--server SERVER] [CLASS | CLASS#METHOD]...}
  *
  * <p>Prints a line per test class, failures in full, skipped tests with the reason, and last {@code N passed, N failed}
  * ({@code , N skipped}). The exit code is 1 if a test failed or none ran. With {@code --real-required}, {@code CI=true} or
- * {@code LEADER_LABELER_REAL=required} a skipped test that needs a real API server is a failure.
+ * {@code LEADER_LABELER_REAL=required} a skipped test that needs a real API server is a failure. {@code --only-real} leaves out
+ * the tests that need none. SERVER is a version of Kubernetes such as 1.30.14, {@code kine} (SQLite in place of etcd), or a folder
+ * with the programs of a control plane.
  */
 public final class AllTests {
 
@@ -52,24 +54,51 @@ public final class AllTests {
         List<String> filters = new ArrayList<>(List.of(arguments));
         boolean realRequired = filters.remove("--real-required") || "true".equals(System.getenv("CI"))
             || "required".equals(System.getenv("LEADER_LABELER_REAL"));
+        boolean onlyReal = filters.remove("--only-real");
+        if (!chooseServer(filters)) {
+            System.exit(2);
+        }
         boolean foreign = System.getenv("KUBECONFIG_TEST") != null; // what is skipped there must not be done to a cluster in use
         Report report = new Report(realRequired && !foreign);
         Launcher launcher = LauncherFactory.create();
-        launcher.execute(request(filters, TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG), "same_thread", 8), report);
-        launcher.execute(request(filters, TagFilter.includeTags(Patient.WithProcesses.TAG), "concurrent", 8), report);
+        PostDiscoveryFilter chosen = chosen(filters, onlyReal);
+        PostDiscoveryFilter impatient = TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG);
+        launcher.execute(request(chosen, impatient, "same_thread", 8), report);
+        launcher.execute(request(chosen, TagFilter.includeTags(Patient.WithProcesses.TAG), "concurrent", 8), report);
         // Last, when this JVM has compiled what they need: at the same time they would otherwise be busy, and not patient.
-        launcher.execute(request(filters, TagFilter.includeTags(Patient.TAG), "concurrent", 6), report);
+        launcher.execute(request(chosen, TagFilter.includeTags(Patient.TAG), "concurrent", 6), report);
         System.exit(report.close());
     }
 
+    /** Takes {@code --server SERVER} out of the arguments; false, with a message, if the server is missing or cannot be chosen. */
+    private static boolean chooseServer(List<String> arguments) {
+        int option = arguments.indexOf("--server");
+        if (option < 0) {
+            return true;
+        }
+        if (option + 1 == arguments.size() || System.getenv("KUBECONFIG_TEST") != null) {
+            System.err.println(option + 1 == arguments.size()
+                ? "--server: cannot choose one: no value; give a version such as 1.30.14, kine, or a folder of programs"
+                : "--server: cannot choose one: KUBECONFIG_TEST names a cluster; unset it");
+            return false;
+        }
+        System.setProperty(ControlPlaneBinaries.SERVER, arguments.get(option + 1));
+        arguments.subList(option, option + 2).clear();
+        return true;
+    }
+
+    private static PostDiscoveryFilter chosen(List<String> filters, boolean onlyReal) {
+        return test -> FilterResult.includedIf((filters.isEmpty() || filters.stream().anyMatch(filter -> matches(test, filter)))
+            && (!onlyReal || test.getTags().stream().anyMatch(tag -> tag.getName().equals(Real.TAG))));
+    }
+
     /** Within a class, tests run at the same time that say so: see {@link ConcurrentTest}. */
-    private static LauncherDiscoveryRequest request(List<String> filters, PostDiscoveryFilter kind, String classes, int threads)
+    private static LauncherDiscoveryRequest request(PostDiscoveryFilter chosen, PostDiscoveryFilter kind, String classes, int threads)
             throws Exception {
         Path ownJar = Path.of(AllTests.class.getProtectionDomain().getCodeSource().getLocation().toURI());
         return LauncherDiscoveryRequestBuilder.request()
             .selectors(selectClasspathRoots(Set.of(ownJar)))
-            .filters(kind, (PostDiscoveryFilter) test -> FilterResult.includedIf(filters.isEmpty()
-                || filters.stream().anyMatch(filter -> matches(test, filter))))
+            .filters(kind, chosen)
             .configurationParameter("junit.jupiter.execution.timeout.testable.method.default", "10 m")
             .configurationParameter("junit.jupiter.execution.parallel.enabled", "true")
             .configurationParameter("junit.jupiter.execution.parallel.mode.classes.default", classes)

@@ -160,8 +160,9 @@ abstract class ConformanceTest {
     @ConcurrentTest
     void replacing_a_lease_needs_a_resource_version() {
         created(post(leases, "{metadata: {name: l}}"));
-        assertRefused(put(leases + "/l", "{metadata: {name: l}}"), 422, "Invalid",
-                "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update");
+        var zero = server.minorVersion() < 34 ? "0x0" : "0"; // until 1.34 a message showed numbers as Go prints them
+        assertRefused(put(leases + "/l", "{metadata: {name: l}}"), 422, "Invalid", "leases.coordination.k8s.io \"l\" is invalid: "
+                + "metadata.resourceVersion: Invalid value: " + zero + ": must be specified for an update");
     }
 
     @ConcurrentTest
@@ -435,7 +436,8 @@ abstract class ConformanceTest {
         var before = Instant.now();
         var terminating = ok(delete(pods + "/p", ""));
         assertEquals(20L, Json.at(terminating, "metadata", "deletionGracePeriodSeconds"));
-        assertEquals(2L, Json.at(terminating, "metadata", "generation"));
+        var generation = server.minorVersion() < 33 ? null : 2L; // pods have a generation since 1.33
+        assertEquals(generation, Json.at(terminating, "metadata", "generation"));
         var end = end(terminating);
         assertTrue(end.isAfter(before.plusSeconds(18)) && end.isBefore(Instant.now().plusSeconds(21)), before + " and 20 s is " + end);
         assertEquals(version(terminating), version(ok(get(pods + "/p"))));

@@ -10,6 +10,9 @@ interface TestServer extends AutoCloseable {
     /** What a report calls this server, for example {@code kube-apiserver v1.37.2}. */
     String title();
 
+    /** The N of the Kubernetes 1.N that this server behaves like. */
+    int minorVersion();
+
     /** A kubeconfig file with administrator's rights, for sidecar processes and kubectl. */
     Path kubeconfig();
 

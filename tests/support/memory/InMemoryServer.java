@@ -40,6 +40,8 @@ final class InMemoryServer implements TestServer {
 
     /** Whom the API server takes clients without credentials for. */
     private static final String USER = "system:anonymous";
+    /** The conformance tests show that it behaves like Kubernetes 1.37. */
+    private static final int MINOR_VERSION = 37;
     private static final int HISTORY = 10_000;
     private static final List<String> MERGE_PATCHES = List.of("application/merge-patch+json", "application/strategic-merge-patch+json");
 
@@ -90,6 +92,11 @@ final class InMemoryServer implements TestServer {
     @Override
     public String title() {
         return "in-memory API server";
+    }
+
+    @Override
+    public int minorVersion() {
+        return MINOR_VERSION;
     }
 
     @Override
@@ -326,7 +333,8 @@ final class InMemoryServer implements TestServer {
         var path = exchange.getRequestURI().getPath();
         switch (path) {
             case "/readyz", "/livez", "/healthz" -> sendText(exchange, 200, "text/plain", "ok");
-            case "/version" -> send(exchange, new Reply(200, Map.of("major", "1", "minor", "37", "gitVersion", "v1.37.2+in-memory")));
+            case "/version" -> send(exchange, new Reply(200, Map.of("major", "1", "minor", Integer.toString(MINOR_VERSION),
+                "gitVersion", "v1." + MINOR_VERSION + ".0+in-memory")));
             case "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" -> send(exchange, review(Json.parse(ApiRequest.body(exchange))));
             default -> {
                 var found = Discovery.at(path);

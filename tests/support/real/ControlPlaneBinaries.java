@@ -15,16 +15,24 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /**
  * A folder with the programs of a control plane. They are taken from what is installed ({@code KUBEBUILDER_ASSETS}, the folders
- * of setup-envtest and kube-api-test, this project's cache), else downloaded as kube-api-test does, else built by Go from pinned
- * modules: {@code tests/control-plane/build.sh}.
+ * of setup-envtest and kube-api-test, this project's cache), else downloaded as kube-api-test does, else built by Go from
+ * modules: {@code tests/control-plane/build.sh}. The newest are taken, unless the system property {@link #SERVER} names others.
  *
  * @param folder holds etcd, kube-apiserver and kubectl, and perhaps kube-controller-manager
  */
 record ControlPlaneBinaries(Path folder) {
+    /** The system property with a version such as 1.30.14, {@code kine}, or a folder of programs; unset or empty: the newest. */
+    static final String SERVER = "real.server";
+
+    /** The name of a server that keeps its objects in SQLite, by kine, in place of etcd. */
+    private static final String KINE = "kine";
+    /** Installed programs that are older are only taken where newer ones cannot be had, or when {@link #SERVER} names them. */
+    private static final String OLDEST_PREFERRED = "1.37.0";
     /** What the download asks for: any patch release, since not every one is published for download. */
     private static final String DOWNLOAD_VERSION = "1.37.*";
     private static final List<String> REQUIRED = List.of("etcd", "kube-apiserver", "kubectl");
@@ -39,22 +47,72 @@ record ControlPlaneBinaries(Path folder) {
         }
     }
 
-    /** Finds the programs or provides them, which may take minutes; tells on the error output which ones it uses. */
+    /**
+     * Finds the programs or provides them, which may take minutes; tells on the error output which ones it uses.
+     *
+     * @throws Unavailable if there are none and none can be had
+     */
     static ControlPlaneBinaries find() throws Unavailable {
-        Optional<Path> folder = installed();
-        List<String> tried = new ArrayList<>(List.of("none installed for setup-envtest or kube-api-test"));
+        return find(System.getProperty(SERVER, ""));
+    }
+
+    /** Finds the programs that {@code server} names, as {@link #SERVER} would. */
+    static ControlPlaneBinaries find(String server) throws Unavailable {
+        Path folder;
+        if (server.isEmpty()) {
+            folder = newestOfAll();
+        } else if (server.equals(KINE)) {
+            folder = withKine();
+        } else if (server.matches("\\d+\\.\\d+\\.\\d+")) {
+            folder = provide(() -> newest(versionFolders(roots()).filter(each -> version(each).equals(server)), REQUIRED), server,
+                List.of("--version", server));
+        } else {
+            folder = Path.of(server).toAbsolutePath();
+            if (!hasAll(folder, REQUIRED)) {
+                throw new Unavailable(SERVER + ": cannot use " + server + ": it is neither a version such as 1.30.14, nor " + KINE
+                    + ", nor a folder with " + String.join(", ", REQUIRED));
+            }
+        }
+        say("using " + folder);
+        return new ControlPlaneBinaries(folder);
+    }
+
+    private static Path newestOfAll() throws Unavailable {
+        String assets = System.getenv("KUBEBUILDER_ASSETS");
+        if (assets != null && hasAll(Path.of(assets), REQUIRED)) {
+            return Path.of(assets);
+        }
+        if (assets != null) {
+            say("ignoring KUBEBUILDER_ASSETS=" + assets + ": it lacks one of " + String.join(", ", REQUIRED));
+        }
+        String oldest = sortable(OLDEST_PREFERRED);
+        try {
+            return provide(() -> newest(installed().filter(each -> sortable(version(each)).compareTo(oldest) >= 0), REQUIRED),
+                DOWNLOAD_VERSION, List.of());
+        } catch (Unavailable e) {
+            return newest(installed(), REQUIRED).orElseThrow(() -> e);
+        }
+    }
+
+    /** The first of: what is installed, what can be downloaded, what can be built. */
+    private static Path provide(Supplier<Optional<Path>> installed, String download, List<String> buildOptions) throws Unavailable {
+        Optional<Path> folder = installed.get();
+        List<String> tried = new ArrayList<>(List.of(download + " is not installed for setup-envtest or kube-api-test"));
         if (folder.isEmpty()) {
-            folder = download(tried);
+            folder = download(download, tried);
         }
         if (folder.isEmpty()) {
-            build(REQUIRED, tried);
-            folder = installed();
+            build(Stream.concat(buildOptions.stream(), REQUIRED.stream()).toList(), tried);
+            folder = installed.get();
         }
-        if (folder.isEmpty()) {
-            throw new Unavailable("no programs of a control plane: " + String.join("; ", tried));
-        }
-        say("using " + folder.get());
-        return new ControlPlaneBinaries(folder.get());
+        return folder.orElseThrow(() -> new Unavailable("no programs of a control plane: " + String.join("; ", tried)));
+    }
+
+    private static Path withKine() throws Unavailable {
+        List<String> tried = new ArrayList<>(List.of("kine is not released as a program"));
+        build(Stream.concat(Stream.of("--kine"), REQUIRED.stream()).toList(), tried);
+        return newest(versionFolders(Stream.of(cache().resolve(KINE))), REQUIRED)
+            .orElseThrow(() -> new Unavailable("no kine: " + String.join("; ", tried)));
     }
 
     /** The path of one of the programs in the folder. */
@@ -67,28 +125,42 @@ record ControlPlaneBinaries(Path folder) {
         if (Files.isExecutable(program(CONTROLLER_MANAGER))) {
             return program(CONTROLLER_MANAGER);
         }
+        String version = kubernetesVersion();
         List<String> tried = new ArrayList<>(List.of("not in " + folder));
-        build(List.of(CONTROLLER_MANAGER), tried);
-        return newest(versionFolders(cache()), List.of(CONTROLLER_MANAGER)).map(built -> built.resolve(CONTROLLER_MANAGER))
-            .orElseThrow(() -> new Unavailable("no " + CONTROLLER_MANAGER + ": " + String.join("; ", tried)));
+        build(List.of("--version", version, CONTROLLER_MANAGER), tried);
+        return newest(versionFolders(Stream.of(cache().resolve("k8s"))).filter(each -> version(each).equals(version)),
+                List.of(CONTROLLER_MANAGER)).map(built -> built.resolve(CONTROLLER_MANAGER))
+            .orElseThrow(() -> new Unavailable("no " + CONTROLLER_MANAGER + " " + version + ": " + String.join("; ", tried)));
     }
 
-    private static Optional<Path> installed() {
-        String assets = System.getenv("KUBEBUILDER_ASSETS");
-        if (assets != null && hasAll(Path.of(assets), REQUIRED)) {
-            return Optional.of(Path.of(assets));
+    /** The version that kube-apiserver itself tells, such as 1.34.4: a folder may have any name. */
+    private String kubernetesVersion() throws Unavailable {
+        try {
+            Process process = new ProcessBuilder(program("kube-apiserver").toString(), "--version").redirectErrorStream(true).start();
+            String output = new String(process.getInputStream().readAllBytes()).strip();
+            if (!output.matches("Kubernetes v\\d+\\.\\d+\\.\\d+.*")) {
+                throw new Unavailable("kube-apiserver --version: cannot tell a version from: " + output);
+            }
+            return output.replaceFirst("Kubernetes v(\\d+\\.\\d+\\.\\d+).*", "$1");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
-        if (assets != null) {
-            say("ignoring KUBEBUILDER_ASSETS=" + assets + ": it lacks one of " + String.join(", ", REQUIRED));
-        }
+    }
+
+    /** The folders that may hold programs, whatever their version. */
+    private static Stream<Path> installed() {
+        return Stream.concat(versionFolders(roots()), Stream.of(Path.of("/usr/local/kubebuilder/bin")));
+    }
+
+    /** Where setup-envtest, kube-api-test and this project keep folders named by version and platform. */
+    private static Stream<Path> roots() {
         Path home = Path.of(System.getProperty("user.home"));
         Path data = directory("XDG_DATA_HOME", home.resolve(".local/share"));
-        Stream<Path> folders = Stream.of(
+        return Stream.of(
             directory("KUBE_API_TEST_DIR", home.resolve(".kubeapitest")),
             data.resolve("kubebuilder-envtest"),
             home.resolve("Library/Application Support/io.kubebuilder.envtest"),
-            cache()).flatMap(ControlPlaneBinaries::versionFolders);
-        return newest(Stream.concat(folders, Stream.of(Path.of("/usr/local/kubebuilder/bin"))), REQUIRED);
+            cache()).map(root -> root.resolve("k8s"));
     }
 
     /** This project's own folder outside the clone, laid out as build.sh does. */
@@ -102,25 +174,30 @@ record ControlPlaneBinaries(Path folder) {
         return Optional.ofNullable(System.getenv(variable)).filter(value -> !value.isBlank()).map(Path::of).orElse(fallback);
     }
 
-    /** The folders {@code <root>/k8s/<version>-<os>-<arch>} for this machine. */
-    private static Stream<Path> versionFolders(Path root) {
-        File[] folders = root.resolve("k8s").toFile().listFiles((parent, name) -> name.endsWith(platformSuffix()));
-        return folders == null ? Stream.empty() : Stream.of(folders).map(File::toPath);
+    /** The folders {@code <root>/<version>-<os>-<arch>} for this machine. */
+    private static Stream<Path> versionFolders(Stream<Path> roots) {
+        return roots.map(root -> root.toFile().listFiles((parent, name) -> name.endsWith(platformSuffix())))
+            .filter(Objects::nonNull).flatMap(Stream::of).map(File::toPath);
     }
 
     private static Optional<Path> newest(Stream<Path> folders, List<String> programs) {
-        return folders.filter(folder -> hasAll(folder, programs)).max(Comparator.comparing(ControlPlaneBinaries::versionKey));
+        return folders.filter(folder -> hasAll(folder, programs)).max(Comparator.comparing(folder -> sortable(version(folder))));
     }
 
     private static boolean hasAll(Path folder, List<String> programs) {
         return programs.stream().allMatch(program -> Files.isExecutable(folder.resolve(program)));
     }
 
-    /** {@code 1.37.2-linux-amd64} as a text that sorts by version; a folder without a version sorts first. */
-    private static String versionKey(Path folder) {
+    /** The version in a name like {@code 1.37.2-linux-amd64}; empty for a folder without one. */
+    private static String version(Path folder) {
         String name = folder.getFileName().toString();
-        return name.endsWith(platformSuffix())
-            ? Stream.of(name.split("[.-]")).map(part -> String.format("%5s", part)).reduce("", String::concat) : "";
+        return name.endsWith(platformSuffix()) ? name.substring(0, name.length() - platformSuffix().length()) : "";
+    }
+
+    /** A version as a text that sorts like it; none sorts first. */
+    private static String sortable(String version) {
+        return version.isEmpty() ? ""
+            : Stream.of(version.split("[.-]")).map(part -> String.format("%5s", part)).reduce("", String::concat);
     }
 
     private static String platformSuffix() {
@@ -129,13 +206,14 @@ record ControlPlaneBinaries(Path folder) {
     }
 
     /** Downloads into a temporary folder first: kube-api-test would take a half-written one for complete the next time. */
-    private static Optional<Path> download(List<String> tried) {
+    private static Optional<Path> download(String wanted, List<String> tried) {
         try {
             Files.createDirectories(cache().resolve("k8s"));
             Path temporary = Files.createTempDirectory(cache(), ".download");
             try {
                 BinaryDownloader downloader = new BinaryDownloader(temporary.toString(), new OSInfo());
-                String version = within(Duration.ofSeconds(20), () -> downloader.findLatestOfWildcard(DOWNLOAD_VERSION));
+                String version = within(Duration.ofSeconds(20), 
+                    () -> wanted.endsWith("*") ? downloader.findLatestOfWildcard(wanted) : wanted);
                 say("downloading Kubernetes " + version + " ...");
                 Path downloaded = within(Duration.ofMinutes(5), () -> downloader.download(version)).toPath();
                 Path target = cache().resolve("k8s").resolve(downloaded.getFileName());
@@ -158,8 +236,8 @@ record ControlPlaneBinaries(Path folder) {
         return task.get(limit.toMillis(), TimeUnit.MILLISECONDS);
     }
 
-    /** Runs build.sh, which shows its progress; it needs Go and some minutes. */
-    private static void build(List<String> programs, List<String> tried) {
+    /** Runs build.sh with some arguments; it shows its progress, and needs Go and some minutes. */
+    private static void build(List<String> arguments, List<String> tried) {
         Optional<Path> script = buildScript();
         if (script.isEmpty()) {
             tried.add("no tests/control-plane/build.sh above the working directory");
@@ -167,7 +245,7 @@ record ControlPlaneBinaries(Path folder) {
         }
         say(String.join("; ", tried) + "; building by Go, which takes some minutes the first time");
         List<String> command = new ArrayList<>(List.of("sh", script.get().toString()));
-        command.addAll(programs);
+        command.addAll(arguments);
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         builder.environment().putAll(Map.of("LEADER_LABELER_CACHE", cache().getParent().toString()));
         try {

@@ -4,6 +4,7 @@ import io.kubernetes.client.openapi.apis.CoreV1Api;
 import io.kubernetes.client.openapi.apis.VersionApi;
 import io.kubernetes.client.openapi.models.V1Namespace;
 import io.kubernetes.client.openapi.models.V1ObjectMeta;
+import io.kubernetes.client.openapi.models.VersionInfo;
 import io.kubernetes.client.util.Config;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -87,9 +88,18 @@ final class RealServer implements TestServer {
 
     @Override
     public String title() {
+        return (canStop() ? "kube-apiserver " : "cluster of KUBECONFIG_TEST, ") + version().getGitVersion();
+    }
+
+    /** Some providers add a sign to it, as in "34+". */
+    @Override
+    public int minorVersion() {
+        return Integer.parseInt(version().getMinor().replaceAll("\\D", ""));
+    }
+
+    private VersionInfo version() {
         try {
-            String version = new VersionApi(client()).getCode().execute().getGitVersion();
-            return (canStop() ? "kube-apiserver " : "cluster of KUBECONFIG_TEST, ") + version;
+            return new VersionApi(client()).getCode().execute();
         } catch (ApiException e) {
             throw failure("version", e);
         }
