@@ -25,6 +25,8 @@ import okhttp3.Response;
  * takes a new port at every start, and pulls etcd down with it when it ends, where tests need it to come back as it was.
  */
 final class ControlPlane implements AutoCloseable {
+    /** An extra flag: pods get a service account, which must exist, and their containers its token. */
+    static final String SERVICE_ACCOUNTS = "--enable-admission-plugins=ServiceAccount";
     private static final Duration START_LIMIT = Duration.ofSeconds(90);
 
     private final Path folder = Folders.temporary("control-plane");
@@ -120,7 +122,10 @@ final class ControlPlane implements AutoCloseable {
         return manager;
     }
 
-    /** kube-api-test's flags, on the loopback interface only. Without the plug-in ServiceAccount pods need no service account. */
+    /**
+     * kube-api-test's flags, on the loopback interface only. Without the plug-in ServiceAccount pods need no service account; who wants it
+     * enables it by an extra flag.
+     */
     private List<String> apiServerCommand(ControlPlaneBinaries binaries, CertManager certificates, int etcdPort, int port,
             List<String> extraFlags) {
         List<String> line = new ArrayList<>(List.of(binaries.program("kube-apiserver").toString(),
@@ -135,9 +140,11 @@ final class ControlPlane implements AutoCloseable {
             "--service-account-issuer", "https://localhost",
             "--service-account-signing-key-file", certificates.getAPIServerKeyPath(),
             "--service-account-key-file", certificates.getAPIServerKeyPath(),
-            "--disable-admission-plugins", "ServiceAccount",
             "--service-cluster-ip-range", "10.0.0.0/24",
             "--allow-privileged"));
+        if (!extraFlags.contains(SERVICE_ACCOUNTS)) {
+            line.addAll(List.of("--disable-admission-plugins", "ServiceAccount"));
+        }
         line.addAll(extraFlags);
         return line;
     }

@@ -214,9 +214,22 @@ final class RealServer implements TestServer {
      */
     Path kubeconfigFor(String namespace, String serviceAccount) {
         apply(namespace, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: " + serviceAccount + "}}");
-        String token = kubectl("create", "token", serviceAccount, "-n", namespace, "--duration=24h").strip();
+        return kubeconfig(namespace, serviceAccount, serviceAccount);
+    }
+
+    /** A kubeconfig with a token like the one that a kubelet mounts into a pod: of the pod's service account, and bound to the pod. */
+    Path kubeconfigOfPod(String namespace, String serviceAccount, String pod) {
+        String uid = kubectl("get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}");
+        return kubeconfig(namespace, serviceAccount, pod, "--bound-object-kind=Pod", "--bound-object-name=" + pod,
+            "--bound-object-uid=" + uid);
+    }
+
+    private Path kubeconfig(String namespace, String serviceAccount, String title, String... binding) {
+        List<String> create = new ArrayList<>(List.of("create", "token", serviceAccount, "-n", namespace, "--duration=24h"));
+        create.addAll(List.of(binding));
+        String token = kubectl(create.toArray(String[]::new)).strip();
         String cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}");
-        return Folders.write(folder, namespace + "." + serviceAccount + ".kubeconfig", """
+        return Folders.write(folder, namespace + "." + title + ".kubeconfig", """
             apiVersion: v1
             kind: Config
             current-context: limited
