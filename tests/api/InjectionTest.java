@@ -72,7 +72,7 @@ class InjectionTest {
         Map<String, Object> pod = awaitPods(namespace, "app=shop", 1).getFirst();
 
         assertEquals(List.of("shop", SIDECAR), names(pod, "containers"));
-        assertEquals(sidecarOfComponent("component", "containers", namespace), sidecars(pod).getFirst());
+        assertEquals(sidecarOfComponent("component", "containers"), sidecars(pod).getFirst());
         assertEquals(1, list(get(namespace, kind, "shop"), "spec", "template", "spec", "containers").size(), "the workload is as it was");
     }
 
@@ -86,7 +86,7 @@ class InjectionTest {
 
         assertEquals(List.of("app"), names(pod, "containers"));
         assertEquals(List.of("migrate", SIDECAR), names(pod, "initContainers"));
-        assertEquals(sidecarOfComponent("component/native", "initContainers", namespace), sidecars(pod).getFirst());
+        assertEquals(sidecarOfComponent("component/native", "initContainers"), sidecars(pod).getFirst());
     }
 
     @Test
@@ -241,7 +241,7 @@ class InjectionTest {
     @ValueSource(strings = {"containers", "initContainers"})
     void an_application_that_has_the_sidecars_port_is_refused(String place) {
         String other = "{name: other, image: app, ports: [{containerPort: 4040}]}";
-        String refusal = refusal(namespace(), "{apiVersion: v1, kind: Pod, metadata: {name: busy, labels: {leader-labeler/election: web}}, spec:"
+        String refusal = refusal(namespace(), "{apiVersion: v1, kind: Pod, metadata: {name: busy, labels: {leader-labeler/election: web}}, spec: "
                 + (place.equals("containers") ? "{containers: [" + other + "]}}"
                 : "{containers: [{name: app, image: app}], initContainers: [" + other + "]}}"));
 
@@ -254,7 +254,7 @@ class InjectionTest {
         kubectl("delete", "podtemplate", "-n", "leader-labeler", "leader-labeler-sidecar");
         try {
             Wait.until("pods with the label are refused", LIMIT,
-                    () -> refusal(namespace, pod("early", "{leader-labeler/election: web}", "")) != null);
+                    () -> String.valueOf(refusal(namespace, pod("early", "{leader-labeler/election: web}", ""))).contains("denied request"));
             assertEquals(null, refusal(namespace, pod("other", "{app: web}", "")));
         } finally {
             kubectl("apply", "-k", DEPLOY.resolve("injection").toString());
@@ -459,12 +459,13 @@ class InjectionTest {
     }
 
     /** The sidecar that deploy/component makes of a workload, with the API server's defaults. */
-    private static Map<String, Object> sidecarOfComponent(String component, String place, String namespace) {
+    private static Map<String, Object> sidecarOfComponent(String component, String place) {
         Path folder = Folders.temporary("component");
         Folders.write(folder, "workload.yaml", workload("Deployment", "{app: shop, leader-labeler/election: web}"));
         Folders.write(folder, "kustomization.yaml", "{resources: [workload.yaml], components: [\""
                 + folder.toAbsolutePath().relativize(DEPLOY.resolve(component)) + "\"]}");
-        Map<String, Object> stored = Json.parse(kubectl("create", "-n", namespace, "--dry-run=server", "-o", "json", "-k", folder.toString()));
+        Map<String, Object> stored = Json.parse(kubectl("create", "-n", restrictedNamespace(), "--dry-run=server", "-o", "json", "-k",
+                folder.toString()));
         return objects(stored, "spec", "template", "spec", place).stream().filter(c -> SIDECAR.equals(Json.text(c, "name"))).findFirst()
                 .orElseThrow();
     }

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -90,6 +91,11 @@ final class ServedGroup extends Lifecycle {
     /** The sidecar that was started last for a pod. */
     ServedSidecar of(String pod) {
         return sidecars.get(pod);
+    }
+
+    /** The sidecars that were started last, by their pods' names. */
+    Collection<ServedSidecar> sidecars() {
+        return sidecars.values();
     }
 
     /** Waits until all labels are as they should be and the leader itself says that it leads. */

@@ -26,9 +26,9 @@ import org.opentest4j.TestAbortedException;
 final class RealServer implements TestServer {
     private static final Path FOREIGN = Optional.ofNullable(System.getenv("KUBECONFIG_TEST")).filter(value -> !value.isBlank())
         .map(Path::of).orElse(null);
-    /** Whoever makes pods of workloads, cleans up after their owners and makes service accounts; nothing else is needed. */
+    /** Whoever makes pods of workloads, cleans up after their owners and in deleted namespaces, and makes service accounts. */
     private static final List<String> CONTROLLERS = List.of("deployment-controller", "replicaset-controller",
-        "statefulset-controller", "serviceaccount-controller", "garbage-collector-controller");
+        "statefulset-controller", "serviceaccount-controller", "namespace-controller", "garbage-collector-controller");
 
     private static Optional<ControlPlaneBinaries> binaries;
     private static String whyUnavailable;
