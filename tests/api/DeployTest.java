@@ -22,6 +22,7 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -57,34 +58,129 @@ class DeployTest {
 
     @ParameterizedTest
     @Execution(ExecutionMode.CONCURRENT)
-    @ValueSource(strings = {"Deployment", "StatefulSet"})
-    void the_component_adds_the_election_to_a_workload_of_any_name(String kind) {
+    @CsvSource({"component, Deployment, containers", "component, StatefulSet, containers", "component/native, Deployment, initContainers",
+        "component/native, StatefulSet, initContainers"})
+    void the_component_adds_the_sidecar_and_changes_nothing_else(String component, String kind, String place) {
         String namespace = restrictedNamespace();
-        apply(namespace, kustomization("""
-                apiVersion: apps/v1
-                kind: %s
-                metadata: {name: my-shop}
-                spec:
-                  selector: {matchLabels: {app: shop, tier: front}}
-                  template:
-                    metadata: {labels: {app: shop, tier: front}}
-                    spec:
-                      containers:
-                      - name: shop
-                        image: shop
-                        ports: [{containerPort: 8081}]
-                        securityContext: {runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]},
-                          seccompProfile: {type: RuntimeDefault}}
-                """.formatted(kind)));
+        Map<String, Object> plain = template(namespace, kustomization(workload(kind, "shop", LABELLED), ""));
 
-        Map<String, Object> pod = createPodOf(namespace, kind, "my-shop");
-        assertEquals("leader-labeler-my-shop", Json.text(pod, "spec", "serviceAccountName"));
-        assertTrue(hasToken(pod, "leader-labeler"), "the sidecar has a token");
-        assertEquals("my-shop", get(namespace, "role", "leader-labeler-my-shop", "{.rules[1].resourceNames[0]}"));
-        assertEquals("leader-labeler-my-shop", get(namespace, "rolebinding", "leader-labeler-my-shop", "{.roleRef.name}"));
-        assertEquals("{\"app\":\"shop\",\"leader-labeler/is-leader\":\"true\",\"tier\":\"front\"}",
-                get(namespace, "service", "my-shop-leader", "{.spec.selector}"));
-        assertEquals("8081", get(namespace, "service", "my-shop-leader", "{.spec.ports[0].targetPort}"));
+        Map<String, Object> with = template(namespace, kustomization(workload(kind, "shop", LABELLED), component));
+
+        List<Map<String, Object>> containers = objects(with, "spec", place);
+        assertEquals("leader-labeler", Json.text(containers.getLast(), "name"));
+        assertEquals(plain, withoutSidecar(with, place));
+        assertTrue(hasToken(with, "leader-labeler"), "the sidecar has a token");
+    }
+
+    /** Whatever is not ours: a strategic merge or a replacement of the template would lose or reorder some of it. */
+    private static final String LABELLED = """
+            metadata: {labels: {app: shop, leader-labeler/election: my-shop}, annotations: {example.com/a: b}}
+            spec:
+              serviceAccountName: shop
+              hostname: shop
+              initContainers:
+              - {name: first, image: first, securityContext: &restricted {runAsNonRoot: true, allowPrivilegeEscalation: false,
+                 capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}}
+              - {name: second, image: second, securityContext: *restricted}
+              containers:
+              - {name: shop, image: shop, securityContext: *restricted}
+              - {name: log, image: log, securityContext: *restricted, volumeMounts: [{name: data, mountPath: /data}]}
+              volumes:
+              - {name: data, emptyDir: {}}
+            """;
+
+    private static Map<String, Object> withoutSidecar(Map<String, Object> template, String place) {
+        Map<String, Object> spec = Json.object(template, "spec");
+        spec = Json.with(spec, place, objects(spec, place).stream().filter(c -> !"leader-labeler".equals(Json.text(c, "name"))).toList());
+        spec = Json.with(spec, "volumes", objects(spec, "volumes").stream()
+                .filter(volume -> !"leader-labeler-token".equals(Json.text(volume, "name"))).toList());
+        return Json.with(template, "spec", spec);
+    }
+
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @ValueSource(strings = {"component", "component/native"})
+    void the_component_refuses_a_workload_that_names_no_election(String component) {
+        Path folder = kustomization(workload("Deployment", "shop", LABELLED.replace(", leader-labeler/election: my-shop", "")), component);
+
+        IllegalStateException refused = assertThrows(IllegalStateException.class,
+                () -> groups.server().kubectl("kustomize", folder.toString()));
+
+        assertTrue(refused.getMessage().contains("nonexistent key: leader-labeler/election"), refused.getMessage());
+    }
+
+    @ConcurrentTest
+    void two_components_of_a_namespace_share_no_label_and_no_account() {
+        String namespace = restrictedNamespace();
+        for (String election : List.of("red", "blue")) {
+            String labelled = LABELLED.replace("my-shop", election).replace("app: shop", "app: " + election);
+            apply(namespace, kustomization(workload("Deployment", election, labelled), "component"));
+            groups.server().apply(namespace, election(election, "--service-account=shop", "--port=8081").output());
+        }
+
+        for (String election : List.of("red", "blue")) {
+            assertEquals("{\"" + election + "/is-leader\":\"true\"}", get(namespace, "service", election + "-leader", "{.spec.selector}"));
+            assertEquals("8081", get(namespace, "service", election + "-leader", "{.spec.ports[0].targetPort}"));
+            assertEquals("[\"" + election + "\"]", get(namespace, "role", "leader-labeler-" + election, "{.rules[1].resourceNames}"));
+            assertEquals("leader-labeler-" + election, get(namespace, "rolebinding", "leader-labeler-" + election, "{.roleRef.name}"));
+            assertEquals("shop", get(namespace, "rolebinding", "leader-labeler-" + election, "{.subjects[0].name}"));
+            assertEquals("{\"leader-labeler/election\":\"" + election + "\"}",
+                    get(namespace, "networkpolicy", "leader-labeler-" + election, "{.spec.podSelector.matchLabels}"));
+            assertEquals("[8081 election]", get(namespace, "networkpolicy", "leader-labeler-" + election, "{.spec.ingress[*].ports[*].port}")
+                    .replaceAll("^(.*)$", "[$1]"));
+        }
+    }
+
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @CsvSource(delimiter = '|', value = {
+        "'' | election: no name; usage: election NAME",
+        "my.shop | \"my.shop\" cannot name an election, because it prefixes label keys",
+        "Shop | \"Shop\" cannot name an election",
+        "1shop | \"1shop\" cannot name an election",
+        "shop- | \"shop-\" cannot name an election",
+        "a123456789a123456789a123456789a123456789a123456789a123456789a123 | has 64 characters: use 63 at most",
+        "a123456789a123456789a123456789a123456789a123456789a123456 --port=80 | cannot have a Service",
+        "shop --port=http | \"http\" cannot be a port",
+        "shop --port=65536 | \"65536\" cannot be a port",
+        "shop --port=4040 | the sidecar listens there",
+        "shop --service-account=a:b | \"a:b\" cannot name a service account",
+        "shop --service-account= | \"\" cannot name a service account",
+        "shop bar | \"bar\": one election at a time",
+        "shop --help | --help: unknown; usage: election NAME",
+    })
+    void the_generator_refuses_what_cannot_work_and_prints_nothing(String arguments, String message) {
+        Program.Outcome outcome = election(arguments.split(" "));
+
+        assertEquals(2, outcome.code());
+        assertEquals("", outcome.output());
+        assertTrue(outcome.errors().startsWith("election: ") && outcome.errors().contains(message), outcome.errors());
+    }
+
+    /** Runs deploy/election. */
+    private static Program.Outcome election(String... arguments) {
+        List<String> command = new ArrayList<>(List.of(DEPLOY.resolve("election").toString()));
+        command.addAll(List.of(arguments));
+        return Program.run(Map.of(), command);
+    }
+
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @ValueSource(strings = {"rbac", "leader", "example", "native-sidecar", "injection", "injection/names", "injection/namespace",
+        "injection/network-policy/open", "injection/network-policy/isolated", "policy"})
+    void the_api_server_takes_every_folder_without_a_warning(String folder) {
+        Program.Outcome outcome = dryRun(DEPLOY.resolve(folder));
+
+        assertEquals("", outcome.errors());
+    }
+
+    /** What the API server says to the objects in a folder, of which none is stored; those of the injection need their namespace. */
+    private Program.Outcome dryRun(Path folder) {
+        RealServer server = groups.server();
+        String namespace = restrictedNamespace();
+        String built = server.kubectl("kustomize", folder.toString()).replace("namespace: leader-labeler\n", "namespace: " + namespace + "\n");
+        return server.tryKubectl("apply", "--dry-run=server", "-n", namespace, "-f",
+                Folders.write(Folders.temporary("built"), "built.yaml", built).toString());
     }
 
     @ConcurrentTest
@@ -183,6 +279,7 @@ class DeployTest {
     // --- The policy ----------------------------------------------------------------------------------------------------
 
     @ConcurrentTest
+    @ResourceLock(POLICY)
     void with_the_policy_a_sidecar_may_patch_its_keys_of_its_pods_and_no_more() {
         RealServer server = groups.server();
         Assumptions.assumeTrue(server.canStop(), "the policy applies to a whole cluster, and this one is somebody else's");
@@ -195,10 +292,16 @@ class DeployTest {
             Wait.until("the policy is in force", LIMIT,
                     () -> patch(sidecar, group, "probe", image()).contains("may not change the spec"));
             assertRefused("two labels", patch(sidecar, group, "probe", metadata("labels", "app", "\"evil\"")));
+            assertRefused("two labels", patch(sidecar, group, "probe", metadata("labels", "other/is-leader", "\"true\"")));
             assertRefused("its own service account", patch(sidecar, group, "stranger", metadata("labels", "web/is-leader", "\"false\"")));
             assertRefused("its own service account", patch(sidecar, group, "stranger", image()));
-            assertRefused("the annotation", patch(sidecar, group, "probe", metadata("annotations", "a", "\"b\"")));
+            assertRefused("the annotations", patch(sidecar, group, "probe", metadata("annotations", "a", "\"b\"")));
+            assertRefused("the annotations", patch(sidecar, group, "probe", metadata("annotations", "web/preferred-leader", "\"b\"")));
             assertRefused("owners or finalizers", patch(sidecar, group, "probe", "{\"metadata\":{\"finalizers\":[\"example.com/hold\"]}}"));
+            for (String written : List.of(metadata("labels", "web/is-leader", "\"false\""), metadata("labels", "web/participant", "\"true\""),
+                    metadata("annotations", "web/epoch", "\"1\""), metadata("annotations", COST, "\"100\""), metadata("annotations", COST, "null"))) {
+                assertDone(patch(sidecar, group, "probe", written));
+            }
 
             start(group, 2);
             String first = group.awaitLeader(LIMIT);
@@ -207,6 +310,46 @@ class DeployTest {
         } finally {
             server.kubectl("delete", "-k", DEPLOY.resolve("policy").toString());
         }
+    }
+
+    @ConcurrentTest
+    @ResourceLock(POLICY)
+    void with_the_policy_an_account_that_has_other_tasks_is_limited_only_as_a_sidecar() {
+        RealServer server = groups.server();
+        Assumptions.assumeTrue(server.canStop(), "the policy applies to a whole cluster, and this one is somebody else's");
+        Group group = groups.empty(server.newNamespace(), ELECTION, Group.FAST);
+        server.kubeconfigFor(group.namespace(), "shop");
+        server.apply(group.namespace(), election("red", "--service-account=shop").output());
+        group.createPod("web-0", "shop");
+        group.createPod("web-1", "shop");
+        server.kubectl("label", "pod", "-n", group.namespace(), "--all", "leader-labeler/election=red");
+        ApiClient sidecar = client(server.kubeconfigOfPod(group.namespace(), "shop", "web-0"));
+        server.kubectl("apply", "-k", DEPLOY.resolve("policy").toString());
+        try {
+            Wait.until("the policy is in force", LIMIT,
+                    () -> patch(sidecar, group, "web-0", image()).contains("may not change the spec"));
+            assertRefused("two labels", patch(sidecar, group, "web-0", metadata("labels", "blue/is-leader", "\"false\"")));
+            assertRefused("two labels", patch(sidecar, group, "web-0", metadata("labels", "leader-labeler/election", "\"blue\"")));
+            assertRefused("no pod but its own", patch(sidecar, group, "web-1", metadata("labels", "red/is-leader", "\"true\"")));
+            assertDone(patch(sidecar, group, "web-0", metadata("labels", "red/is-leader", "\"true\"")));
+            assertDone(patch(sidecar, group, "web-1", metadata("labels", "red/is-leader", "\"false\"")));
+
+            server.kubectl("create", "role", "app", "-n", group.namespace(), "--verb=update", "--resource=pods");
+            server.kubectl("create", "rolebinding", "app", "-n", group.namespace(), "--role=app", "--serviceaccount=" + group.namespace()
+                    + ":shop");
+            Wait.until("an account that may update pods may go on patching them", LIMIT,
+                    () -> !patch(sidecar, group, "web-1", image()).contains("ValidatingAdmissionPolicy"));
+        } finally {
+            server.kubectl("delete", "-k", DEPLOY.resolve("policy").toString());
+        }
+    }
+
+    /** The policy of the cluster: one test at a time applies and deletes it. */
+    private static final String POLICY = "policy";
+    private static final String COST = "controller.kubernetes.io/pod-deletion-cost";
+
+    private static void assertDone(String answer) {
+        assertFalse(answer.matches("(?s)\\d{3} .*"), answer);
     }
 
     /** A patch that changes the image, to another one each time: until the policy is in force, it is done. */
@@ -257,13 +400,30 @@ class DeployTest {
         return groups.server().kubectl("get", kind, name, "-n", namespace, "-o", "jsonpath=" + path);
     }
 
-    /** A kustomization of a workload with the component; kustomize wants relative paths. */
-    private static Path kustomization(String workload) {
+    private static String workload(String kind, String name, String template) {
+        return """
+                apiVersion: apps/v1
+                kind: %s
+                metadata: {name: %s}
+                spec:
+                  selector: {matchLabels: {app: %s}}
+                  template:
+                %s""".formatted(kind, name, template.replaceAll("(?s).*app: (\\w+).*", "$1"), template.indent(4));
+    }
+
+    /** A kustomization of a workload with a component, or none if that is empty; kustomize wants relative paths. */
+    private static Path kustomization(String workload, String component) {
         Path folder = Folders.temporary("kustomization");
         Folders.write(folder, "workload.yaml", workload);
-        Folders.write(folder, "kustomization.yaml", "{resources: [workload.yaml], components: [\""
-                + folder.toAbsolutePath().relativize(DEPLOY.resolve("component")) + "\"]}");
+        String components = component.isEmpty() ? "" : "\"" + folder.toAbsolutePath().relativize(DEPLOY.resolve(component)) + "\"";
+        Folders.write(folder, "kustomization.yaml", "{resources: [workload.yaml], components: [" + components + "]}");
         return folder;
+    }
+
+    /** The pod template that the API server would store. */
+    private Map<String, Object> template(String namespace, Path folder) {
+        return Json.object(Json.parse(groups.server().kubectl("create", "-n", namespace, "--dry-run=server", "-o", "json", "-k",
+                folder.toString())), "spec", "template");
     }
 
     /** Does what the workload's controller would: creates a pod after its template. The API server checks it, and fills in defaults. */

@@ -7,7 +7,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -300,8 +299,9 @@ class MonitoringTest {
                             "expr", "count(ALERTS{alertname=\"" + alert + "\",alertstate=\"firing\"}) or vector(0)",
                             "eval_time", time + "s",
                             "exp_samples", List.of(Map.of("labels", "{}", "value", 0)))))))));
-            Outcome outcome = run(promtool(), "test", "rules", test.toString());
-            assertTrue(outcome.code() == 0 || outcome.output().contains("exp:"), outcome.output());
+            Program.Outcome outcome = Program.run(promtool(), "test", "rules", test.toString());
+            String said = outcome.output() + outcome.errors();
+            assertTrue(outcome.code() == 0 || said.contains("exp:"), said);
             return outcome.code() != 0;
         }
 
@@ -319,35 +319,17 @@ class MonitoringTest {
 
     // --- promtool ------------------------------------------------------------------------------------------------------
 
-    private record Outcome(int code, String output) {}
-
     /** The test is skipped where it is not installed. */
     private static String promtool() {
-        Optional<Path> program = Arrays.stream(System.getenv("PATH").split(":")).map(folder -> Path.of(folder, "promtool"))
-                .filter(Files::isExecutable).findFirst();
-        assumeTrue(program.isPresent(), "promtool is not on the PATH; install it by: " + INSTALL);
-        return program.orElseThrow().toString();
+        assumeTrue(Program.onPath("promtool").isPresent(), "promtool is not on the PATH; install it by: " + INSTALL);
+        return "promtool";
     }
 
     private static void promtool(String... arguments) {
         List<String> command = new ArrayList<>(List.of(promtool()));
         command.addAll(List.of(arguments));
-        Outcome outcome = run(command.toArray(String[]::new));
-        assertEquals(0, outcome.code(), outcome.output());
-    }
-
-    private static Outcome run(String... command) {
-        try {
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-            process.getOutputStream().close();
-            String output = new String(process.getInputStream().readAllBytes());
-            return new Outcome(process.waitFor(), output);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException(e);
-        }
+        Program.Outcome outcome = Program.run(Map.of(), command);
+        assertEquals(0, outcome.code(), outcome.output() + outcome.errors());
     }
 
     @SuppressWarnings("unchecked")

@@ -16,7 +16,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.CompletableFuture;
 import org.opentest4j.TestAbortedException;
 
 /**
@@ -195,11 +194,21 @@ final class RealServer implements TestServer {
 
     /** Runs kubectl with administrator's rights and returns its output. Fails with its error output. */
     String kubectl(String... arguments) {
+        Program.Outcome outcome = tryKubectl(arguments);
+        if (outcome.code() != 0) {
+            throw new IllegalStateException("kubectl " + String.join(" ", arguments) + ": exit code " + outcome.code() + "\n"
+                + outcome.errors());
+        }
+        return outcome.output();
+    }
+
+    /** The same, whatever the exit code; warnings are in the error output. */
+    Program.Outcome tryKubectl(String... arguments) {
         List<String> command = new ArrayList<>(List.of(
             controlPlane.isPresent() ? binaries.orElseThrow().program("kubectl").toString() : "kubectl",
             "--kubeconfig", kubeconfig.toString()));
         command.addAll(List.of(arguments));
-        return run(Map.of("KUBECACHEDIR", folder.resolve("kubectl").toString()), command);
+        return Program.run(Map.of("KUBECACHEDIR", folder.resolve("kubectl").toString()), command);
     }
 
     /** Applies manifests, in YAML, to a namespace. */
@@ -276,26 +285,5 @@ final class RealServer implements TestServer {
 
     private static IllegalStateException failure(String what, ApiException e) {
         return new IllegalStateException(what + ": HTTP " + e.getCode() + " " + e.getMessage() + " " + e.getResponseBody(), e);
-    }
-
-    private static String run(Map<String, String> environment, List<String> command) {
-        ProcessBuilder builder = new ProcessBuilder(command);
-        builder.environment().putAll(environment);
-        try {
-            Process process = builder.start();
-            process.getOutputStream().close();
-            CompletableFuture<String> errors = CompletableFuture.supplyAsync(() -> process.errorReader().lines()
-                .reduce("", (all, line) -> all + line + "\n"));
-            String output = new String(process.getInputStream().readAllBytes());
-            if (process.waitFor() != 0) {
-                throw new IllegalStateException(String.join(" ", command) + ": exit code " + process.exitValue() + "\n" + errors.join());
-            }
-            return output;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException(e);
-        }
     }
 }
