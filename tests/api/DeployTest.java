@@ -320,25 +320,25 @@ class DeployTest {
         Group group = groups.empty(server.newNamespace(), ELECTION, Group.FAST);
         server.kubeconfigFor(group.namespace(), "shop");
         server.apply(group.namespace(), election("red", "--service-account=shop").output());
-        group.createPod("web-0", "shop");
-        group.createPod("web-1", "shop");
+        group.createPod("app-0", "shop");
+        group.createPod("app-1", "shop");
         server.kubectl("label", "pod", "-n", group.namespace(), "--all", "leader-labeler/election=red");
-        ApiClient sidecar = client(server.kubeconfigOfPod(group.namespace(), "shop", "web-0"));
+        ApiClient sidecar = client(server.kubeconfigOfPod(group.namespace(), "shop", "app-0"));
         server.kubectl("apply", "-k", DEPLOY.resolve("policy").toString());
         try {
             Wait.until("the policy is in force", LIMIT,
-                    () -> patch(sidecar, group, "web-0", image()).contains("may not change the spec"));
-            assertRefused("two labels", patch(sidecar, group, "web-0", metadata("labels", "blue/is-leader", "\"false\"")));
-            assertRefused("two labels", patch(sidecar, group, "web-0", metadata("labels", "leader-labeler/election", "\"blue\"")));
-            assertRefused("no pod but its own", patch(sidecar, group, "web-1", metadata("labels", "red/is-leader", "\"true\"")));
-            assertDone(patch(sidecar, group, "web-0", metadata("labels", "red/is-leader", "\"true\"")));
-            assertDone(patch(sidecar, group, "web-1", metadata("labels", "red/is-leader", "\"false\"")));
+                    () -> patch(sidecar, group, "app-0", image()).contains("may not change the spec"));
+            assertRefused("two labels", patch(sidecar, group, "app-0", metadata("labels", "blue/is-leader", "\"false\"")));
+            assertRefused("two labels", patch(sidecar, group, "app-0", metadata("labels", "leader-labeler/election", "\"blue\"")));
+            assertRefused("no pod but its own", patch(sidecar, group, "app-1", metadata("labels", "red/is-leader", "\"true\"")));
+            assertDone(patch(sidecar, group, "app-0", metadata("labels", "red/is-leader", "\"true\"")));
+            assertDone(patch(sidecar, group, "app-1", metadata("labels", "red/is-leader", "\"false\"")));
 
             server.kubectl("create", "role", "app", "-n", group.namespace(), "--verb=update", "--resource=pods");
             server.kubectl("create", "rolebinding", "app", "-n", group.namespace(), "--role=app", "--serviceaccount=" + group.namespace()
                     + ":shop");
             Wait.until("an account that may update pods may go on patching them", LIMIT,
-                    () -> !patch(sidecar, group, "web-1", image()).contains("ValidatingAdmissionPolicy"));
+                    () -> !patch(sidecar, group, "app-1", image()).contains("ValidatingAdmissionPolicy"));
         } finally {
             server.kubectl("delete", "-k", DEPLOY.resolve("policy").toString());
         }
