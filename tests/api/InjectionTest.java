@@ -122,12 +122,13 @@ class InjectionTest {
         "volumes of its own       | {volumes: [{name: data, emptyDir: {}}, {name: more, emptyDir: {}}]}",
         "no token, but volumes    | {automountServiceAccountToken: false, volumes: [{name: data, emptyDir: {}}]}",
         "containers that are done | {restartPolicy: OnFailure, initContainers: [{name: migrate, image: migrate}]}",
-        "its own pod settings     | {hostname: shop, terminationGracePeriodSeconds: 7, securityContext: {fsGroup: 7}, shareProcessNamespace: true}",
+        "its own pod settings     | {hostname: shop, terminationGracePeriodSeconds: 7, shareProcessNamespace: true}",
     })
     void nothing_else_of_a_pod_changes(String what, String spec) {
         String namespace = namespace();
-        Map<String, Object> without = dryRun(namespace, pod("app", "{app: shop}", spec.replaceAll("^\\{|}$", "")));
-        Map<String, Object> with = dryRun(namespace, pod("app", "{app: shop, leader-labeler/election: web}", spec.replaceAll("^\\{|}$", "")));
+        String more = spec.replaceAll("^\\{|}$", "");
+        Map<String, Object> without = dryRun(namespace, pod("app", "{app: shop}", more));
+        Map<String, Object> with = dryRun(namespace, pod("app", "{app: shop, leader-labeler/election: web}", more));
 
         assertEquals(1, sidecars(with).size());
         assertEquals(normal(Json.object(without, "spec")), normal(withoutSidecar(with)));
@@ -208,8 +209,8 @@ class InjectionTest {
 
         String refusal = refusal(namespace(), kind.equals("Pod") ? pod("shop", labels, "") : workload(kind, labels));
 
-        assertTrue(refusal != null && refusal.contains("label leader-labeler/election: \"" + election + "\" cannot name an election, because it"
-                + " prefixes label keys; use a-z, 0-9 and \"-\", begin with a letter, do not end with \"-\""), refusal);
+        assertTrue(refusal != null && refusal.contains("label leader-labeler/election: \"" + election + "\" cannot name an election,"
+                + " because it prefixes label keys; use a-z, 0-9 and \"-\", begin with a letter, do not end with \"-\""), refusal);
     }
 
     @Test
@@ -233,16 +234,16 @@ class InjectionTest {
     void an_unknown_hand_over_is_refused() {
         String refusal = refusal(namespace(), pod("late", "{leader-labeler/election: web, leader-labeler/handover: late}", ""));
 
-        assertTrue(refusal != null && refusal.contains("label leader-labeler/handover: \"late\" is unknown; use \"early\" or \"after-exit\""),
-                refusal);
+        assertTrue(refusal != null
+                && refusal.contains("label leader-labeler/handover: \"late\" is unknown; use \"early\" or \"after-exit\""), refusal);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"containers", "initContainers"})
     void an_application_that_has_the_sidecars_port_is_refused(String place) {
         String other = "{name: other, image: app, ports: [{containerPort: 4040}]}";
-        String refusal = refusal(namespace(), "{apiVersion: v1, kind: Pod, metadata: {name: busy, labels: {leader-labeler/election: web}}, spec: "
-                + (place.equals("containers") ? "{containers: [" + other + "]}}"
+        String refusal = refusal(namespace(), "{apiVersion: v1, kind: Pod, metadata: {name: busy, labels: {leader-labeler/election: web}},"
+                + " spec: " + (place.equals("containers") ? "{containers: [" + other + "]}}"
                 : "{containers: [{name: app, image: app}], initContainers: [" + other + "]}}"));
 
         assertTrue(refusal != null && refusal.contains("containerPort 4040 cannot be the application's"), refusal);
@@ -254,7 +255,8 @@ class InjectionTest {
         kubectl("delete", "podtemplate", "-n", "leader-labeler", "leader-labeler-sidecar");
         try {
             Wait.until("pods with the label are refused", LIMIT,
-                    () -> String.valueOf(refusal(namespace, pod("early", "{leader-labeler/election: web}", ""))).contains("denied request"));
+                    () -> String.valueOf(refusal(namespace, pod("early", "{leader-labeler/election: web}", "")))
+                            .contains("denied request"));
             assertEquals(null, refusal(namespace, pod("other", "{app: web}", "")));
         } finally {
             kubectl("apply", "-k", DEPLOY.resolve("injection").toString());
@@ -411,7 +413,8 @@ class InjectionTest {
 
     /** A pod that meets the restricted standard, unless {@code more} of its spec breaks it. */
     private static String pod(String name, String labels, String more) {
-        return "{apiVersion: v1, kind: Pod, metadata: {name: %s, labels: %s}, spec: {containers: [{name: app, image: app, securityContext: %s}]%s}}"
+        return ("{apiVersion: v1, kind: Pod, metadata: {name: %s, labels: %s},"
+                + " spec: {containers: [{name: app, image: app, securityContext: %s}]%s}}")
                 .formatted(name, labels, RESTRICTED, more.isEmpty() ? "" : ", " + more);
     }
 

@@ -24,8 +24,8 @@ import org.junit.jupiter.api.Test;
 import org.yaml.snakeyaml.Yaml;
 
 /**
- * The alerts of deploy/monitoring, evaluated by promtool over metrics that real sidecars served: each fires in its state, and none while all
- * is well.
+ * The alerts of deploy/monitoring, evaluated by promtool over metrics that real sidecars served: each fires in its state, and none while
+ * all is well.
  */
 class MonitoringTest {
 
@@ -231,7 +231,8 @@ class MonitoringTest {
     private static final Pattern HEALED = Pattern.compile("leader_labeler_drift_healed_total.*");
 
     private static double sum(Map<String, Double> samples, Pattern series) {
-        return samples.entrySet().stream().filter(sample -> series.matcher(sample.getKey()).matches()).mapToDouble(Map.Entry::getValue).sum();
+        return samples.entrySet().stream().filter(sample -> series.matcher(sample.getKey()).matches()).mapToDouble(Map.Entry::getValue)
+                .sum();
     }
 
     /**

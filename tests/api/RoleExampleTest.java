@@ -43,7 +43,8 @@ class RoleExampleTest {
         Path folder = Folders.temporary("example");
         Path program = Folders.write(folder, example, printed(example).replace(PRINTED_PATH, first.roleFile().toString()));
         Path output = folder.resolve("output");
-        Process process = new ProcessBuilder(interpreter, program.toString()).redirectErrorStream(true).redirectOutput(output.toFile()).start();
+        Process process = new ProcessBuilder(interpreter, program.toString()).redirectErrorStream(true).redirectOutput(output.toFile())
+                .start();
         try {
             List<String> expected = new ArrayList<>(List.of("leads"));
             awaitLines(output, expected, process);

@@ -54,11 +54,24 @@ final class Cluster implements AutoCloseable {
         return Arrays.stream(programs).filter(program -> path.stream().noneMatch(dir -> Files.isExecutable(dir.resolve(program))));
     }
 
+    private static Cluster shared;
+
+    /** The cluster that the tests of this JVM share, made by the first call and deleted when the JVM shuts down. */
+    static synchronized Cluster shared() {
+        if (shared == null) {
+            shared = new Cluster();
+            Runtime.getRuntime().addShutdownHook(new Thread(shared::close));
+        }
+        return shared;
+    }
+
     /** Builds the images, creates the cluster where none was named, and loads the images into it. */
-    Cluster() {
+    private Cluster() {
         buildImages();
         if (foreign.isEmpty()) {
             Path config = Folders.write(folder, "kind.yaml", "{kind: Cluster, apiVersion: kind.x-k8s.io/v1alpha4, "
+                    // Nodes of Kubernetes 1.34 and 1.35 have the injection's API, but switched off.
+                    + "featureGates: {MutatingAdmissionPolicy: true}, runtimeConfig: {admissionregistration.k8s.io/v1beta1: \"true\"}, "
                     + "nodes: [{role: control-plane}, {role: worker}, {role: worker}]}");
             run("kind", "create", "cluster", "--name", KIND_NAME, "--config", config.toString(), "--kubeconfig", kubeconfig.toString());
         }
@@ -93,7 +106,7 @@ final class Cluster implements AutoCloseable {
     }
 
     private static List<String> words(String text) {
-        return Arrays.stream(text.split(" ")).filter(word -> !word.isEmpty()).toList();
+        return Arrays.stream(text.split("\\s+")).filter(word -> !word.isEmpty()).toList();
     }
 
     ApiClient client() {
@@ -109,6 +122,40 @@ final class Cluster implements AutoCloseable {
         List<String> command = new ArrayList<>(List.of("kubectl", "--kubeconfig", kubeconfig.toString()));
         command.addAll(List.of(arguments));
         return run(command.toArray(String[]::new));
+    }
+
+    /** Names of the nodes that take pods. */
+    List<String> schedulableNodes() {
+        return words(kubectl("get", "nodes", "-o", "go-template={{range .items}}{{$ok := not .spec.unschedulable}}{{range .spec.taints}}"
+                + "{{if eq .effect \"NoSchedule\"}}{{$ok = false}}{{end}}{{end}}{{if $ok}}{{.metadata.name}} {{end}}{{end}}"));
+    }
+
+    /** Makes a namespace with the restricted Pod Security Standard, anew if there is one of that name. */
+    void createNamespace(String name) {
+        kubectl("delete", "namespace", "--ignore-not-found", name);
+        kubectl("create", "namespace", name);
+        kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted");
+    }
+
+    /** A kustomization of a folder of deploy/ with the images under test instead of the public ones. */
+    Path overlay(String folderOfDeploy, String more) {
+        Path overlay = Folders.temporary("overlay");
+        Folders.write(overlay, "kustomization.yaml", """
+                resources: ["%s"]
+                images:
+                - {name: leader-labeler, newName: "%s", newTag: "%s"}
+                - {name: nginxinc/nginx-unprivileged, newName: "%s", newTag: "%s"}
+                %s""".formatted(overlay.toAbsolutePath().relativize(PROJECT.resolve("deploy").resolve(folderOfDeploy)), name(IMAGE),
+                tag(IMAGE), name(PROBE), tag(PROBE), more));
+        return overlay;
+    }
+
+    private static String name(String image) {
+        return image.substring(0, image.indexOf(':'));
+    }
+
+    private static String tag(String image) {
+        return image.substring(image.indexOf(':') + 1);
     }
 
     /** Kills a pod's container from its node, which only works where nodes are Docker containers, as kind's; says whether it did. */
