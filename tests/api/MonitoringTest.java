@@ -168,7 +168,7 @@ class MonitoringTest {
             scrapes.takeAsGrows(2, UPDATES);
             group.server().stopServer();
 
-            scrapes.takeAsGrows(12, LEASES);
+            scrapes.takeAsGrows(12, TRIES);
 
             assertTrue(scrapes.firing().contains("LeaderLabelerCannotRenew"), scrapes.firing().toString());
         }
@@ -226,7 +226,7 @@ class MonitoringTest {
 
     private static final Pattern LEADS = Pattern.compile("leader_election_master_status.*");
     private static final Pattern UPDATES = Pattern.compile("leader_labeler_api_requests_total.*resource=\"leases\".*verb=\"update\".*");
-    private static final Pattern LEASES = Pattern.compile("leader_labeler_api_requests_total.*resource=\"leases\".*");
+    private static final Pattern TRIES = Pattern.compile("leader_labeler_api_requests_total.*resource=\"leases\".*verb=\"(get|update)\".*");
     private static final Pattern REFUSED = Pattern.compile("leader_labeler_label_patches_total.*result=\"failed\".*");
     private static final Pattern HEALED = Pattern.compile("leader_labeler_drift_healed_total.*");
 
