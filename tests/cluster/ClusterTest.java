@@ -84,7 +84,7 @@ class ClusterTest {
 
     @Test
     @Order(3)
-    void a_drained_node_moves_the_web.leader() {
+    void a_drained_node_moves_the_leader() {
         List<String> nodes = cluster.schedulableNodes();
         Assumptions.assumeTrue(nodes.size() > 1, "there is only one node for pods");
         for (int i = 0; i < 10 && nodeOf(web.leader()).equals(clientNode); i++) {
