@@ -152,6 +152,15 @@ class InjectionTest {
     }
 
     @Test
+    void a_volume_of_the_tokens_name_is_used_as_it_is() {
+        Map<String, Object> pod = dryRun(namespace(), pod("own", "{leader-labeler/election: web}",
+                "automountServiceAccountToken: false, volumes: [{name: leader-labeler-token, emptyDir: {}}]"));
+
+        assertEquals(List.of(Map.of("name", TOKEN, "emptyDir", Map.of())), objects(pod, "spec", "volumes"));
+        assertEquals(1, sidecars(pod).size());
+    }
+
+    @Test
     void a_pod_without_the_label_is_left_alone() {
         assertEquals(List.of(), sidecars(dryRun(namespace(), pod("other", "{app: web}", ""))));
     }
