@@ -259,6 +259,15 @@ class InjectionTest {
     }
 
     @Test
+    void an_application_has_that_port_beside_a_sidecar_of_its_own_at_another_one() {
+        String containers = "{name: app, image: app, ports: [{containerPort: 4040}]},"
+                + " {name: leader-labeler, image: mine, args: [--election-name=web, \"--http-address=:5050\"]}";
+
+        assertEquals(null, refusal(namespace(), "{apiVersion: v1, kind: Pod, metadata: {name: own, labels: {leader-labeler/election: web}},"
+                + " spec: {containers: [" + containers + "]}}"));
+    }
+
+    @Test
     void without_its_podtemplate_a_pod_is_refused_rather_than_started_without_sidecar() {
         String namespace = namespace();
         kubectl("delete", "podtemplate", "-n", "leader-labeler", "leader-labeler-sidecar");
