@@ -1107,11 +1107,12 @@ final class KnownLease {
      * pod that appears later is that of a second process for the same pod.
      */
     boolean isHeldBySelf(String pod, String uid) {
-        if (isHeld() && version.equals(ownVersion)) {
-            return true;
+        if (!isHeld() || !lease.holder().equals(pod) || claim() != null && !namesPod(pod, uid)) {
+            return false;
         }
-        return namesPod(pod, uid) && (claim().isSameWin(firstClaim) || claim().acquireTime().equals(ownAcquireTime)
-                || claim().acquireTime().equals(attemptedAt));
+        Instant acquired = lease.acquireTime();
+        return version.equals(ownVersion) || acquired != null && (acquired.equals(ownAcquireTime) || acquired.equals(attemptedAt))
+                || claim() != null && claim().isSameWin(firstClaim);
     }
 
     /** A PUT of this process made this version: it proves who holds the Lease even where the claim was stripped. */
@@ -1228,14 +1229,13 @@ final class KnownGroup {
         }
     }
 
-    /** Whether a list that was requested at this place is older than what was observed before: history was rewritten. */
-    boolean isListOlder(String version, long requestSequence) {
-        return newestSequence < requestSequence && isOlderThanNewest(version);
-    }
-
-    /** Whether this version is older than the newest that was observed. */
-    boolean isOlderThanNewest(String version) {
-        return ResourceVersion.isNewer(newest, version);
+    /**
+     * Whether a list that was requested at this place is older than what was observed before, as a whole or in one of its pods: history was
+     * rewritten.
+     */
+    boolean isListOlder(List<Pod> listed, String version, long requestSequence) {
+        return newestSequence < requestSequence && ResourceVersion.isNewer(newest, version)
+                || listed.stream().anyMatch(pod -> isPodOlder(pod, requestSequence));
     }
 
     /** The same for the reply to a GET or PATCH of one pod. */
@@ -1300,6 +1300,11 @@ final class KnownGroup {
         }
         pods.remove(name);
         return true;
+    }
+
+    /** Forgets the other pods that have no leadership key: nobody watches them. */
+    void forgetUnwatched() {
+        pods.values().removeIf(o -> !isSelf(o.pod().name()) && o.pod().leadership() == null);
     }
 
     /** The own pod's uid, by which it differs from another pod of its name. */
@@ -1665,7 +1670,7 @@ final class Elector {
                 lease.observe(null, deleted.version(), now, wallClock);
             }
             case Event.PodsListed listed -> {
-                rewriteSuspected |= group.isOlderThanNewest(listed.version());
+                rewriteSuspected |= group.isListOlder(listed.pods(), listed.version(), NEVER);
                 group.observe(listed.pods(), listed.version(), now);
             }
             case Event.PodUpdated updated -> group.observe(updated.pod(), now);
@@ -1751,7 +1756,7 @@ final class Elector {
         boolean rewritten = switch (reply) {
             case Reply.LeaseReply ok -> lease.isOlder(ok.lease().version(), request.sequence());
             case Reply.PodReply ok -> group.isPodOlder(ok.pod(), request.sequence());
-            case Reply.PodListReply all -> group.isListOlder(all.version(), request.sequence());
+            case Reply.PodListReply all -> group.isListOlder(all.pods(), all.version(), request.sequence());
             default -> false;
         };
         if (rewritten) {
@@ -1823,7 +1828,7 @@ final class Elector {
                     exitReplaced(ok.pod());
                 } else {
                     wasOwnPodRead |= isSelf;
-                    group.observe(ok.pod(), now);
+                    observePod(ok.pod());
                 }
             }
             case Reply.NotFound notFound -> {
@@ -1837,6 +1842,15 @@ final class Elector {
                 }
             }
             default -> { }
+        }
+    }
+
+    /** A pod without the leadership key is not watched, so only a leader, which restores the key, keeps it in view. */
+    private void observePod(Pod seen) {
+        if (seen.leadership() != null || group.isSelf(seen.name()) || role instanceof Role.Leading) {
+            group.observe(seen, now);
+        } else {
+            group.observeRemoved(seen.name(), seen.version());
         }
     }
 
@@ -1860,7 +1874,7 @@ final class Elector {
         counters.patched(result, result.equals("ok") && patch.healing());
         Observation last = group.get(patch.name());
         if (reply instanceof Reply.PodReply ok) {
-            group.observe(ok.pod(), now);
+            observePod(ok.pod());
         } else if (!(reply instanceof Reply.NotSent)
                 && (last == null || !ResourceVersion.isNewer(last.pod().version(), patch.version()))) {
             group.markStale(patch.name()); // otherwise the watch has already shown what the patch did not rest on
@@ -1987,7 +2001,7 @@ final class Elector {
     /** The pod that held the Lease last: where no holder was observed, the labelled one; empty if there is none. */
     private String lastHolder() {
         return !lease.lastHolder().isEmpty() ? lease.lastHolder()
-                : group.all().filter(Pod::isLabelled).map(Pod::name).findFirst().orElse("");
+                : group.all().filter(pod -> pod.isLabelled() && isOurs(pod)).map(Pod::name).findFirst().orElse("");
     }
 
     /**
@@ -2405,6 +2419,7 @@ final class Elector {
         if (role instanceof Role.Leading leading) {
             report("stopped leading", " epoch=" + leading.epoch + " led=" + TimeUnit.NANOSECONDS.toSeconds(now - leading.wonAt)
                     + "s reason=\"" + reason + "\"");
+            group.forgetUnwatched();
             return leading.promoted;
         }
         return role instanceof Role.Releasing releasing && releasing.owesStoppedEvent;
