@@ -146,7 +146,8 @@ final class Chaos {
         }
         world.log("chaos", fault.name());
         world.coverage.count(fault);
-        boolean isPlanned = fault == Fault.POD_DELETED || fault == Fault.SIGTERM || fault == Fault.POD_UNREADY;
+        boolean isPlanned = fault == Fault.POD_DELETED || fault == Fault.SIGTERM || fault == Fault.POD_UNREADY
+                || fault == Fault.BUSY_POD;
         if (!isPlanned) {
             world.disturb(0);
         }

@@ -55,6 +55,7 @@ final class FinalInvariants {
             world.coverage.count(Coverage.Deed.SETTLED);
             world.coverage.settledAfter((movedAt - quietSince) * 1000 / world.mix.longestLease());
             oneLeads(candidates);
+            candidates.forEach(this::allSeeTheSame);
             allLabelsAreRight();
         }
         podWrites = 0;
@@ -71,6 +72,14 @@ final class FinalInvariants {
             Invariants.require(!left || world.mix.isOn(Fault.FOREIGN_TRUE), "I2",
                     () -> name + " is labelled, nobody runs, and its process ended by itself: " + last.ended());
         }
+    }
+
+    /** Everybody shows those pods that take part, and no others. */
+    private void allSeeTheSame(SimulatedProcess process) {
+        List<String> there = world.server.pods().values().stream().filter(p -> !p.name().startsWith(Workload.OTHERS))
+                .filter(p -> p.leadership() != null && (p.isMarked() || !world.mix.isOn(Fault.SHARED_LABEL))).map(StoredPod::name).toList();
+        Invariants.require(process.isPolling() || process.participants().equals(there), "participants",
+                () -> process + " shows " + process.participants() + ", but there are " + there);
     }
 
     /** I4. */

@@ -9,7 +9,8 @@ final class HandoverInvariants {
 
     /** With these, somebody may act on what has long changed. */
     private static final Set<Fault> LATE_NEWS = EnumSet.of(Fault.SLOW, Fault.LATE, Fault.LOST_REQUEST, Fault.LOST_REPLY, Fault.SERVER_ERROR,
-            Fault.STARVED, Fault.FREEZE, Fault.WATCH_LAG, Fault.WATCH_BROKEN, Fault.WATCH_SILENT, Fault.OUTAGE, Fault.PARTITION);
+            Fault.STARVED, Fault.FREEZE, Fault.WATCH_LAG, Fault.WATCH_BROKEN, Fault.WATCH_SILENT, Fault.OUTAGE, Fault.PARTITION,
+            Fault.ETCD_RESTORED, Fault.RETRY_AFTER, Fault.GET_STALE);
 
     private final Simulation world;
     private final LabelInvariants labels;
@@ -142,6 +143,29 @@ final class HandoverInvariants {
             return p != from && p.isCandidate() && pod.ready() && pod.hasAllKeys() && p.startedAt() < since
                     && foreignWrites.getOrDefault(pod.name(), 0L) < since;
         });
+    }
+
+    /** Who holds the Lease has no claim, so it fences nobody: a pod that hands over takes its label off at once. */
+    void lostToStranger(StoredLease after) {
+        if (after == null || !after.isHeld() || after.claim() != null || after.writer() != null || isNewsLate(world)) {
+            return;
+        }
+        for (SimulatedProcess process : world.workload.processes()) {
+            String pod = process.pod().name();
+            if (toldToGo.containsKey(process.pod().uid()) && process.isReleasing() && labels.labelled().contains(pod)) {
+                world.at(world.now() + Simulation.SECOND, () -> hasGone(process, after));
+            }
+        }
+    }
+
+    private void hasGone(SimulatedProcess process, StoredLease stranger) {
+        StoredLease lease = world.server.lease();
+        boolean same = lease != null && lease.claim() == null && lease.holder().equals(stranger.holder());
+        boolean keeps = process.isAlive() && process.isReleasing() && labels.labelled().contains(process.pod().name());
+        boolean excused = world.mix.isOn(Fault.PATCH_REFUSED) || world.mix.isOn(Fault.POD_WRITES_REWRITTEN)
+                || foreignWrites.getOrDefault(process.pod().name(), 0L) > world.now() - Simulation.SECOND;
+        Invariants.require(!same || !keeps || excused, "I3",
+                () -> process + " keeps its label, though " + stranger.holder() + " has the Lease and will not fence it");
     }
 
     // --- The label is taken off --------------------------------------------------------------------------------------

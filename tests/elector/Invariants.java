@@ -18,7 +18,7 @@ final class Invariants {
         this.world = world;
         labels = new LabelInvariants(world);
         handovers = new HandoverInvariants(world, labels);
-        leases = new LeaseInvariants(world);
+        leases = new LeaseInvariants(world, labels);
         end = new FinalInvariants(world, labels, leases);
     }
 
@@ -41,6 +41,7 @@ final class Invariants {
         } else {
             end.podWritten();
             labels.written(sender.process(), revision);
+            labels.patched(sender.process(), (Effect.PatchPod) sender.request(), before);
             handovers.written(sender.process(), revision.name());
             sender.process().notePatched(sender.request());
             world.chaos.written();
@@ -62,6 +63,7 @@ final class Invariants {
     void leaseRevised(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
         leases.revised(sender, before, after);
         handovers.leaseRevised(before, after);
+        handovers.lostToStranger(after);
         if (before != null) {
             world.chaos.leaseWas(before);
         }

@@ -11,6 +11,8 @@ final class LabelInvariants {
 
     private final Simulation world;
     private final Set<String> labelled = new HashSet<>();
+    /** When each labelled pod was labelled. */
+    private final Map<String, Long> since = new HashMap<>();
     private final Map<String, Labelling> latest = new HashMap<>();
     /** Whether a request that was sent before etcd was restored has been executed since: the documented exception to I1. */
     private boolean outdated;
@@ -26,6 +28,11 @@ final class LabelInvariants {
         return labelled;
     }
 
+    /** Since when that pod is labelled; MAX_VALUE if it is not. */
+    long labelledSince(String pod) {
+        return since.getOrDefault(pod, Long.MAX_VALUE);
+    }
+
     /** How the pod of that uid was labelled last by a process; null if it never was. */
     Labelling latest(String uid) {
         return latest.get(uid);
@@ -34,7 +41,9 @@ final class LabelInvariants {
     void note(String pod, boolean isLabelled) {
         if (isLabelled) {
             labelled.add(pod);
+            since.putIfAbsent(pod, world.now());
         } else {
+            since.remove(pod);
             labelled.remove(pod);
             outdated &= labelled.size() > 1;
         }
@@ -47,6 +56,7 @@ final class LabelInvariants {
     /** etcd was restored: an epoch may come again. */
     void restored() {
         labelled.clear();
+        since.clear();
         world.server.pods().values().stream().filter(StoredPod::isLabelled).map(StoredPod::name)
                 .filter(name -> !name.startsWith(Workload.OTHERS)).forEach(labelled::add);
         latest.clear();
@@ -77,6 +87,15 @@ final class LabelInvariants {
         latestEpoch = epoch;
         latestUid = uid;
         latest.put(uid, new Labelling(process, world.now(), epoch));
+    }
+
+    /** A patch was stored: what it says rests on the state before, whose version it carried. */
+    void patched(SimulatedProcess process, Effect.PatchPod patch, StoredPod before) {
+        boolean own = before.uid().equals(process.pod().uid());
+        Invariants.require(!"true".equals(patch.leadership()) || before.hasAllKeys(), "keys",
+                () -> process + " writes true on a pod that lacks a key: " + before);
+        Invariants.require(own || !before.finished() || before.isLabelled(), "finished",
+                () -> process + " writes to a pod that has finished and is not labelled: " + before);
     }
 
     /** I7, after a process has written to a pod. */

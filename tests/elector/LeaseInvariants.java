@@ -2,12 +2,20 @@
 final class LeaseInvariants {
 
     private final Simulation world;
+    private final LabelInvariants labels;
     private long renewedAt;
     /** Whether somebody who does not take part has written to it since. */
     private boolean edited;
+    /** The sidecar that wrote it last; null if somebody else did since. */
+    private SimulatedProcess writer;
+    private long wonAt;
+    /** Since when nobody holds it, and who held it before; its name is null if that is not known. */
+    private long freeSince;
+    private String lastHolder;
 
-    LeaseInvariants(Simulation world) {
+    LeaseInvariants(Simulation world, LabelInvariants labels) {
         this.world = world;
+        this.labels = labels;
     }
 
     /** When a participant wrote it last. */
@@ -18,6 +26,10 @@ final class LeaseInvariants {
     /** The Lease has changed; {@code before} or {@code after} is null if it was created or deleted. */
     void revised(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
         boolean held = before != null && before.isHeld();
+        boolean isWin = sender.claim() != null && (before == null || !sender.claim().isSameWin(before.writer()));
+        if (isWin) {
+            won(sender.process(), before);
+        }
         if (sender.isParticipant()) {
             if (held && !edited && !sender.holds(before)) {
                 notUsurped(sender, before);
@@ -25,6 +37,11 @@ final class LeaseInvariants {
             renewedAt = world.now();
         }
         edited = !sender.isParticipant();
+        writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
+        if (held) {
+            lastHolder = before.holder();
+            freeSince = world.now();
+        }
         if (sender.process() != null && before != null && after != null && after.writer() != null) {
             countWin(sender, before, after);
         }
@@ -33,6 +50,74 @@ final class LeaseInvariants {
     /** etcd was restored: whoever holds the Lease now may not know it. */
     void restored() {
         edited = true;
+        writer = null;
+        lastHolder = null;
+        freeSince = world.now();
+    }
+
+    // --- Who may win, and when ---------------------------------------------------------------------------------------
+
+    private void won(SimulatedProcess process, StoredLease before) {
+        boolean held = before != null && before.isHeld();
+        if (held && !edited) {
+            notAnew(process, before);
+            notFromTheOtherProcess(process, before);
+        }
+        if (!held) {
+            lastHolderWaits(process);
+        }
+        standsBack(process);
+        wonAt = world.now();
+        world.at(world.now() + (world.mix.isOn(Fault.BUSY_POD) ? 5 : 1) * Simulation.SECOND, () -> isLabelled(process, process.wins().size()));
+    }
+
+    /** A leader that nobody disturbs keeps its epoch, also if its wall clock is set back: it does not win what it holds. */
+    private void notAnew(SimulatedProcess process, StoredLease before) {
+        Invariants.require(process != writer || !process.hasLed() || before.claim() == null, "epoch",
+                () -> process + " wins the Lease anew, which it holds, and which nobody else has written");
+    }
+
+    /** A claim of the own pod is that of a predecessor only if it was there when a process first saw the Lease. */
+    private void notFromTheOtherProcess(SimulatedProcess process, StoredLease before) {
+        boolean other = writer != null && writer != process && writer.pod() == process.pod() && writer.isAlive();
+        long age = process.measured(world.now() - renewedAt);
+        boolean expired = before.seconds() == null || age + Simulation.MS >= before.seconds() * Simulation.SECOND;
+        Invariants.require(!other || expired || wonAt <= process.firstSawLease(), "I5",
+                () -> process + " takes the Lease from " + writer + ", a process of the same pod that has won it meanwhile");
+    }
+
+    /** The last holder of a Lease waits one retry-period more than others, and so does a labelled pod that has never seen a holder. */
+    private void lastHolderWaits(SimulatedProcess process) {
+        String pod = process.pod().name();
+        boolean wasHolder = pod.equals(lastHolder) && process.hasLed();
+        long since = Math.max(freeSince, process.startedAt());
+        boolean neverSawHolder = freeSince < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
+                && labels.labelled().size() == 1;
+        long waited = process.measured(world.now() - since);
+        Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= process.config().retryPeriod().toNanos(),
+                "last holder", () -> process + " takes the Lease again " + waited / Simulation.MS + "ms after it was free");
+    }
+
+    /** Who gave the Lease back because it could not be labelled leaves it to others for a lease-duration. */
+    private void standsBack(SimulatedProcess process) {
+        long since = process.sinceGivingBack();
+        Invariants.require(since < 0 || since >= process.config().leaseDuration().toNanos(), "stands back",
+                () -> process + " takes the Lease " + since / Simulation.MS + "ms after it gave it back");
+    }
+
+    /** I4: who wins and is not disturbed is labelled soon, however busy the pods are. */
+    private void isLabelled(SimulatedProcess process, int wins) {
+        long allowed = (world.mix.isOn(Fault.BUSY_POD) ? 5 : 1) * Simulation.SECOND;
+        StoredLease lease = world.server.lease();
+        boolean holds = process.isAlive() && process.isLeading() && process.wins().size() == wins && lease != null
+                && lease.writer() != null && lease.writer().uid().equals(process.pod().uid());
+        boolean late = holds && process.isCandidate() && world.isCalmSince(world.now() - allowed) && !HandoverInvariants.isNewsLate(world);
+        Invariants.require(!late || labels.labelled().contains(process.pod().name()) || isRefusing(), "I4",
+                () -> process + " won the Lease " + allowed / Simulation.SECOND + "s ago and is not labelled");
+    }
+
+    private boolean isRefusing() {
+        return world.workload.pods().stream().anyMatch(p -> world.server.refusesPatches(p.name()));
     }
 
     private void countWin(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
@@ -66,7 +151,7 @@ final class LeaseInvariants {
             return;
         }
         for (SimulatedProcess process : world.workload.processes()) {
-            boolean owns = process.pod().uid().equals(before.writer().uid());
+            boolean owns = process.pod().uid().equals(before.writer().uid()) && (before.claim() != null || process == writer);
             boolean runs = process.startedAt() < world.now() - Simulation.SECOND && process.isCandidate();
             Invariants.require(!owns || !runs, "I5", () -> sender.who() + " takes the Lease from " + process + ", which runs undisturbed");
         }

@@ -32,6 +32,13 @@ final class SimulatedProcess {
     private boolean told;
     private boolean cutOff;
     private String ended;
+    /** When it first learned anything of the Lease, in true time; MAX_VALUE before. */
+    private long firstSawLease = Long.MAX_VALUE;
+    /** Whether it has led, so that it knows of its win. */
+    private boolean hasLed;
+    /** When it began to release because it was not labelled, on its own clock; MIN_VALUE if it never has. */
+    private long gaveBackAt = Long.MIN_VALUE;
+    private List<String> participants = List.of();
     private final Queue<Event> inbox = new ArrayDeque<>();
     private final List<Runnable> whenThawed = new ArrayList<>();
     private long tickAt = Long.MAX_VALUE;
@@ -83,6 +90,11 @@ final class SimulatedProcess {
         return elector.role() instanceof Role.Leading;
     }
 
+    /** Whether its lead ends. */
+    boolean isReleasing() {
+        return elector.role() instanceof Role.Releasing;
+    }
+
     boolean isAlive() {
         return alive;
     }
@@ -118,6 +130,25 @@ final class SimulatedProcess {
     boolean isCandidate() {
         StoredPod stored = world.server.pod(pod.name());
         return alive && !told && stored != null && stored.uid().equals(pod.uid()) && stored.isAlive();
+    }
+
+    /** Whether it has led: it knows of a win of its own. */
+    boolean hasLed() {
+        return hasLed;
+    }
+
+    long firstSawLease() {
+        return firstSawLease;
+    }
+
+    /** Nanoseconds on the own clock since it released the Lease because it could not be labelled; negative if it never has. */
+    long sinceGivingBack() {
+        return gaveBackAt == Long.MIN_VALUE ? -1 : clock() - gaveBackAt;
+    }
+
+    /** Names of the participants that it published. */
+    List<String> participants() {
+        return participants;
     }
 
     /** Number of requests that it wanted to send so far. */
@@ -206,12 +237,15 @@ final class SimulatedProcess {
         if (world.isLogging() && !(event instanceof Event.Tick)) {
             world.log(name, "< " + Simulation.show(event));
         }
-        String before = elector.role().getClass().getSimpleName();
+        noteLease(event);
+        Role previous = elector.role();
+        String before = previous.getClass().getSimpleName();
         List<Effect> effects = elector.on(tampering.learned(event), clock(), wall());
         String after = elector.role().getClass().getSimpleName();
         if (!after.equals(before) && !(elector.role() instanceof Role.Ended)) {
             world.log(name, before + " -> " + after);
         }
+        noteRole(previous);
         guardAgainstLoops(event);
         for (Effect effect : effects) {
             Effect done = tampering.done(effect);
@@ -220,6 +254,21 @@ final class SimulatedProcess {
             }
         }
         wakeLater();
+    }
+
+    private void noteLease(Event event) {
+        if (event instanceof Event.LeaseUpdated || event instanceof Event.LeaseDeleted
+                || event instanceof Event.Replied replied && replied.request() instanceof Effect.GetLease) {
+            firstSawLease = Math.min(firstSawLease, world.now());
+        }
+    }
+
+    private void noteRole(Role previous) {
+        hasLed |= isLeading();
+        if (elector.role() != previous && elector.role() instanceof Role.Releasing releasing
+                && releasing.reason == Role.Reason.UNLABELLED) {
+            gaveBackAt = clock();
+        }
     }
 
     private void guardAgainstLoops(Event event) {
@@ -251,6 +300,7 @@ final class SimulatedProcess {
                 world.invariants.logged(this, log.line(), clock());
             }
             case Effect.Publish publish -> {
+                participants = publish.status().participants();
                 if (world.isLogging()) {
                     world.log(name, "publishes " + Simulation.show(publish.status()));
                 }
@@ -429,7 +479,8 @@ final class SimulatedProcess {
     void settle() {
         thaw();
         cutOff = false;
-        if (!leaseWatch.isSilent() || world.draw.chance(0.5)) {
+        boolean works = leaseWatch.isLive() && groupWatch.isLive();
+        if (!works && !leaseWatch.isSilent() || world.draw.chance(0.5)) {
             leaseWatch.breakOff();
             groupWatch.breakOff();
         }
