@@ -44,6 +44,7 @@ final class Coverage {
 
     private final long[] deeds = new long[Deed.values().length];
     private final long[] faults = new long[Fault.values().length];
+    private Combinations combinations;
     private long steps;
     private long schedules;
     private long slowest;
@@ -77,11 +78,35 @@ final class Coverage {
     }
 
     void add(Coverage other) {
+        if (other.combinations != null) {
+            combinations().add(other.combinations);
+        } else if (other.schedules == 1) {
+            combinations().note(other.present());
+        }
         Arrays.setAll(deeds, i -> deeds[i] + other.deeds[i]);
         Arrays.setAll(faults, i -> faults[i] + other.faults[i]);
         steps += other.steps;
         schedules += other.schedules;
         slowest = Math.max(slowest, other.slowest);
+    }
+
+    /** Which faults occurred together in one schedule, of those that were added to this. */
+    Combinations combinations() {
+        combinations = combinations == null ? new Combinations() : combinations;
+        return combinations;
+    }
+
+    /** Faults that occurred, as bits. */
+    private long present() {
+        long present = 0;
+        for (int i = 0; i < faults.length; i++) {
+            present |= faults[i] > 0 ? 1L << i : 0;
+        }
+        return present;
+    }
+
+    boolean occurred(Fault fault) {
+        return faults[fault.ordinal()] > 0;
     }
 
     long steps() {

@@ -145,7 +145,8 @@ final class FinalInvariants {
             Invariants.require(process.watchesAreLive() || process.isPolling(), "watch",
                     () -> process + " still waits on a watch that delivers nothing");
             long asked = process.requests() - before;
-            boolean retries = process == leader && ours().anyMatch(p -> world.server.refusesPatches(p.name()));
+            boolean retries = world.server.refusesPatches(process.pod().name())
+                    || process == leader && ours().anyMatch(p -> world.server.refusesPatches(p.name()));
             long most = retries ? Long.MAX_VALUE : process == leader ? process.measured(nanos) / process.config().retryPeriod().toNanos() + 1 : 0;
             Invariants.require(asked <= most || process.isPolling(), "idle", () -> process + " sent " + asked + " requests for no reason");
         });

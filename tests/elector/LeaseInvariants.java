@@ -9,9 +9,10 @@ final class LeaseInvariants {
     /** The sidecar that wrote it last; null if somebody else did since. */
     private SimulatedProcess writer;
     private long wonAt;
-    /** Since when nobody holds it, and who held it before; its name is null if that is not known. */
+    /** The epoch of the latest win; null if somebody else has held it since. */
+    private String latestWin;
+    /** Since when nobody holds it. */
     private long freeSince;
-    private String lastHolder;
 
     LeaseInvariants(Simulation world, LabelInvariants labels) {
         this.world = world;
@@ -38,10 +39,9 @@ final class LeaseInvariants {
         }
         edited = !sender.isParticipant();
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
-        if (held) {
-            lastHolder = before.holder();
-            freeSince = world.now();
-        }
+        freeSince = held ? world.now() : freeSince;
+        boolean isOther = after != null && after.isHeld() && after.writer() == null;
+        latestWin = isWin ? Long.toString(after.version()) : isOther ? null : latestWin;
         if (sender.process() != null && before != null && after != null && after.writer() != null) {
             countWin(sender, before, after);
         }
@@ -51,7 +51,7 @@ final class LeaseInvariants {
     void restored() {
         edited = true;
         writer = null;
-        lastHolder = null;
+        latestWin = null;
         freeSince = world.now();
     }
 
@@ -73,7 +73,7 @@ final class LeaseInvariants {
 
     /** A leader that nobody disturbs keeps its epoch, also if its wall clock is set back: it does not win what it holds. */
     private void notAnew(SimulatedProcess process, StoredLease before) {
-        Invariants.require(process != writer || !process.hasLed() || before.claim() == null, "epoch",
+        Invariants.require(process != writer || !process.knowsWin(latestWin) || before.claim() == null, "epoch",
                 () -> process + " wins the Lease anew, which it holds, and which nobody else has written");
     }
 
@@ -89,7 +89,7 @@ final class LeaseInvariants {
     /** The last holder of a Lease waits one retry-period more than others, and so does a labelled pod that has never seen a holder. */
     private void lastHolderWaits(SimulatedProcess process) {
         String pod = process.pod().name();
-        boolean wasHolder = pod.equals(lastHolder) && process.hasLed();
+        boolean wasHolder = process.knowsWin(latestWin);
         long since = Math.max(freeSince, process.startedAt());
         boolean neverSawHolder = freeSince < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
                 && labels.labelled().size() == 1;

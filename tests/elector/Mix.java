@@ -13,11 +13,14 @@ final class Mix {
     /** lease-duration, renew-deadline and retry-period in milliseconds. */
     private static final List<long[]> TIMINGS = List.of(new long[] {3000, 2000, 500}, new long[] {3000, 2000, 500},
             new long[] {15000, 10000, 2000}, new long[] {2000, 1000, 300}, new long[] {6000, 4000, 1000});
+    private static final List<long[]> SHORT_TIMINGS = List.of(new long[] {3000, 2000, 500}, new long[] {2000, 1000, 300});
     /** What is no fault, but everyday life. */
     private static final List<Fault> PLANNED = List.of(Fault.POD_DELETED, Fault.SIGTERM, Fault.POD_UNREADY, Fault.WIND_DOWN);
     static final String ELECTION = "web";
     static final String NAMESPACE = "default";
 
+    /** Whether it is a short schedule in which all its faults come often, to see them meet. */
+    final boolean dense;
     final int replicas;
     /** Whether a replacement has the name of the pod that it replaces, as in a StatefulSet. */
     final boolean stateful;
@@ -34,13 +37,14 @@ final class Mix {
     private final Draw draw;
 
     /** Draws everything; where {@code only} is not empty, the schedule has exactly these faults. */
-    Mix(Draw draw, Set<Fault> only) {
+    Mix(Draw draw, Set<Fault> only, boolean dense) {
         this.draw = draw;
+        this.dense = dense;
         double share = draw.one(List.of(0.0, 0.05, 0.1, 0.2, 0.35));
         for (Fault fault : Fault.values()) {
             double own = fault == Fault.FOREIGN_TRUE ? share / 4 : share;
             if (only.isEmpty() ? fault != Fault.LARGE_GROUP && draw.chance(own) : only.contains(fault)) {
-                frequency.put(fault, draw.between(0.02, 0.5));
+                frequency.put(fault, dense ? draw.between(0.3, 0.9) : draw.between(0.02, 0.5));
             }
         }
         if (frequency.isEmpty()) {
@@ -51,7 +55,7 @@ final class Mix {
         stateful = draw.chance(0.5);
         nativeSidecars = draw.chance(0.5);
         handover = draw.chance(0.15) ? Handover.AFTER_EXIT : Handover.EARLY;
-        timing = draw.one(TIMINGS);
+        timing = draw.one(dense ? SHORT_TIMINGS : TIMINGS);
         List<long[]> similar = TIMINGS.stream().filter(t -> t[0] <= 3 * timing[0] && timing[0] <= 3 * t[0]).toList();
         otherTiming = isOn(Fault.MIXED_TIMINGS) ? draw.one(similar) : timing;
         graceKind = (int) draw.between(0L, 3L);
@@ -83,6 +87,11 @@ final class Mix {
     /** The longest lease-duration of any member, in nanoseconds. */
     long longestLease() {
         return Math.max(timing[0], otherTiming[0]) * Simulation.MS;
+    }
+
+    /** How long the faults last, in nanoseconds. */
+    long length() {
+        return dense ? draw.between(lease(), 2 * lease()) : draw.between(2 * lease(), 6 * lease());
     }
 
     /** A typical lease-duration, by which the frequency of faults is measured, in nanoseconds. */

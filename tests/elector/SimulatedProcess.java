@@ -34,8 +34,8 @@ final class SimulatedProcess {
     private String ended;
     /** When it first learned anything of the Lease, in true time; MAX_VALUE before. */
     private long firstSawLease = Long.MAX_VALUE;
-    /** Whether it has led, so that it knows of its win. */
-    private boolean hasLed;
+    /** Epochs as which it has led: wins that it knows of. */
+    private final Set<String> knownWins = new HashSet<>();
     /** When it began to release because it was not labelled, on its own clock; MIN_VALUE if it never has. */
     private long gaveBackAt = Long.MIN_VALUE;
     private List<String> participants = List.of();
@@ -132,9 +132,9 @@ final class SimulatedProcess {
         return alive && !told && stored != null && stored.uid().equals(pod.uid()) && stored.isAlive();
     }
 
-    /** Whether it has led: it knows of a win of its own. */
-    boolean hasLed() {
-        return hasLed;
+    /** Whether it has led as that epoch, which may be null: it knows of that win. */
+    boolean knowsWin(String epoch) {
+        return knownWins.contains(epoch);
     }
 
     long firstSawLease() {
@@ -258,13 +258,18 @@ final class SimulatedProcess {
 
     private void noteLease(Event event) {
         if (event instanceof Event.LeaseUpdated || event instanceof Event.LeaseDeleted
-                || event instanceof Event.Replied replied && replied.request() instanceof Effect.GetLease) {
+                || event instanceof Event.Replied(Effect.GetLease get, Reply reply)
+                && (reply instanceof Reply.LeaseReply || reply instanceof Reply.NotFound)) {
             firstSawLease = Math.min(firstSawLease, world.now());
         }
     }
 
     private void noteRole(Role previous) {
-        hasLed |= isLeading();
+        if (elector.role() instanceof Role.Leading leading) {
+            knownWins.add(leading.epoch);
+        } else if (previous instanceof Role.Leading leading && elector.role() instanceof Role.Releasing) {
+            knownWins.remove(leading.epoch); // if it becomes Ready before it has released, it may win anew what it holds
+        }
         if (elector.role() != previous && elector.role() instanceof Role.Releasing releasing
                 && releasing.reason == Role.Reason.UNLABELLED) {
             gaveBackAt = clock();
@@ -305,7 +310,10 @@ final class SimulatedProcess {
                     world.log(name, "publishes " + Simulation.show(publish.status()));
                 }
             }
-            case Effect.WarnOfFight fight -> world.log(name, fight.line());
+            case Effect.WarnOfFight fight -> {
+                world.log(name, fight.line());
+                world.invariants.logged(this, fight.line(), clock());
+            }
             case Effect.RecordEvent event -> world.log(name, "records \"" + event.message() + "\" on " + event.leaseUid());
         }
     }

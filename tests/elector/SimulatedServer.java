@@ -294,6 +294,9 @@ final class SimulatedServer {
         sender = new Sender(null, null, program, null);
         Map<String, Object> meta = read == null ? Map.of("name", Mix.ELECTION) : new LinkedHashMap<>(Json.object(read, "metadata"));
         Map<String, Object> body = Map.of("metadata", meta, "spec", spec);
+        if ((Long) spec.get("leaseTransitions") > Integer.MAX_VALUE) {
+            return false; // it overflows in Go, and a negative number is refused
+        }
         Store.Result result = read == null ? store.create(Resource.LEASES, Mix.NAMESPACE, body)
                 : store.replace(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, body);
         sender = Sender.FOREIGN;

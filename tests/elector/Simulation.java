@@ -53,11 +53,11 @@ final class Simulation {
     private boolean quiet;
     private ClientGoProgram program;
 
-    private Simulation(long seed, Set<Fault> only, List<String> log, Supplier<Tampering> tampering) {
+    private Simulation(long seed, Set<Fault> only, boolean dense, List<String> log, Supplier<Tampering> tampering) {
         this.log = log;
         this.tampering = tampering;
         draw = new Draw(seed);
-        mix = new Mix(draw, only);
+        mix = new Mix(draw, only, dense);
         server = new SimulatedServer(this, seed);
         workload = new Workload(this);
         invariants = new Invariants(this);
@@ -74,11 +74,17 @@ final class Simulation {
      * @return the violation that ended it, or null
      */
     static Violation play(long seed, Set<Fault> only, Coverage total, List<String> log) {
-        return play(seed, only, total, log, () -> Tampering.NONE);
+        return play(seed, only, false, total, log, () -> Tampering.NONE);
     }
 
-    private static Violation play(long seed, Set<Fault> only, Coverage total, List<String> log, Supplier<Tampering> tampering) {
-        Simulation simulation = new Simulation(seed, only, log, tampering);
+    /** The same for a short schedule in which these faults come often, so that they meet. */
+    static Violation playTogether(long seed, Set<Fault> faults, Coverage total, List<String> log) {
+        return play(seed, faults, true, total, log, () -> Tampering.NONE);
+    }
+
+    private static Violation play(long seed, Set<Fault> only, boolean dense, Coverage total, List<String> log,
+            Supplier<Tampering> tampering) {
+        Simulation simulation = new Simulation(seed, only, dense, log, tampering);
         try {
             simulation.play();
         } catch (Violation violation) {
@@ -93,17 +99,25 @@ final class Simulation {
         return null;
     }
 
-    /** The same for a caller who knows nothing of these classes: faults by name, separated by spaces; returns null if all is well. */
+    /**
+     * The same for a caller who knows nothing of these classes: faults by name, separated by spaces, or by plus signs for those that {@link
+     * #playTogether play together}; returns null if all is well.
+     */
     static String violated(long seed, String faults) {
         return violated(seed, faults, () -> Tampering.NONE);
     }
 
     /** The same with every process's elector tampered with. */
     static String violated(long seed, String faults, Supplier<Tampering> tampering) {
-        Set<Fault> only = EnumSet.noneOf(Fault.class);
-        Stream.of(faults.split(" ")).filter(name -> !name.isEmpty()).map(Fault::valueOf).forEach(only::add);
-        Violation violation = play(seed, only, null, null, tampering);
+        Violation violation = play(seed, faults(faults), faults.contains("+"), null, null, tampering);
         return violation == null ? null : violation.invariant() + ": " + violation.getMessage();
+    }
+
+    /** Reads names of faults, separated by spaces or plus signs. */
+    static Set<Fault> faults(String names) {
+        Set<Fault> faults = EnumSet.noneOf(Fault.class);
+        Stream.of(names.split("[ +]")).filter(name -> !name.isEmpty()).map(Fault::valueOf).forEach(faults::add);
+        return faults;
     }
 
     private void play() {
@@ -114,7 +128,7 @@ final class Simulation {
         if (mix.isOn(Fault.CLIENT_GO)) {
             startClientGo();
         }
-        playUntil(draw.between(2 * mix.lease(), 6 * mix.lease()));
+        playUntil(mix.length());
         if (mix.isOn(Fault.WIND_DOWN)) {
             coverage.count(Fault.WIND_DOWN);
             workload.windDown();
@@ -131,7 +145,7 @@ final class Simulation {
     /** Its identity is the name of a pod, even of one of the group, or anything else. */
     private void startClientGo() {
         program = new ClientGoProgram(this, draw.one(List.of("go-0", "host_6f1c", mix.stateful ? "web-0" : "web-a0")));
-        at(draw.spread(MS, 3 * mix.lease()), program::start);
+        at(draw.spread(MS, mix.dense ? mix.lease() / 2 : 3 * mix.lease()), program::start);
     }
 
     private void playUntil(long end) {
