@@ -116,7 +116,9 @@ final class Invariants {
 
     /** A process got SIGTERM. */
     void told(SimulatedProcess process) {
-        handovers.told(process.pod().uid());
+        if (process.pod().process() == process || process.isLeading()) {
+            handovers.told(process.pod().uid());
+        }
     }
 
     /** A process wants a request sent; {@code clock} is its own. */
