@@ -1,0 +1,187 @@
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Plays the schedules of a {@link Script} that differ from its undisturbed course by at most two {@link Deviation}s.
+ *
+ * <p><b>Which are played.</b> All with one deviation: at each message of the phase each kind that applies to it, and {@link
+ * Deviation.Kind#HELD} past 1, 2, 3 … steps until more make no difference. Then all pairs of such a deviation and a second one, which
+ * concerns a message that is sent later in the schedule with the first; the second is held past {@link #SECOND_HELD} steps only. A schedule
+ * that violates an invariant is not continued by a second deviation. Of the pairs, every {@code stride}-th is played, in an order that
+ * depends on nothing but the program.
+ */
+final class ExhaustiveSearch {
+
+    private static final int THREADS = 2;
+    private static final int MOST_HELD = 24;
+    private static final List<Integer> SECOND_HELD = List.of(1, 3);
+
+    private final Script script;
+    private final int stride;
+    private final int mostFindings;
+    private final List<Finding> findings = Collections.synchronizedList(new ArrayList<>());
+    private final AtomicLong singles = new AtomicLong();
+    private final AtomicLong pairs = new AtomicLong();
+    private final AtomicLong allPairs = new AtomicLong();
+    private final AtomicLong steps = new AtomicLong();
+
+    /** A schedule that violates an invariant. */
+    record Finding(Script script, List<Deviation> deviations, Violation violation) {
+        @Override
+        public String toString() {
+            return script + " [" + Deviation.show(deviations) + "] " + violation.invariant() + ": " + violation.getMessage();
+        }
+    }
+
+    /**
+     * What was played.
+     *
+     * @param points messages of the phase in the undisturbed course
+     * @param allPairs pairs that there are, of which {@code pairs} were played
+     * @param findings by deviations, in ascending order
+     */
+    record Outcome(Script script, int points, long singles, long pairs, long allPairs, long steps, List<Finding> findings) {
+        long schedules() {
+            return 1 + singles + pairs;
+        }
+    }
+
+    private ExhaustiveSearch(Script script, int stride, int mostFindings) {
+        this.script = script;
+        this.stride = stride;
+        this.mostFindings = mostFindings;
+    }
+
+    /**
+     * Plays on two threads.
+     *
+     * @param stride of the pairs, 1 for all; 0 for none
+     * @param mostFindings ends the search when there are so many
+     */
+    static Outcome play(Script script, int stride, int mostFindings) {
+        return new ExhaustiveSearch(script, stride, mostFindings).play();
+    }
+
+    /** Plays one schedule again; its event log is added to {@code log}. Returns the violation, or null. */
+    static Violation replay(Script script, List<Deviation> deviations, List<String> log) {
+        return new ScriptedWorld(script, deviations, log).play();
+    }
+
+    /** The first finding in a script of that name, with all pairs; null if there is none. For another program: see PatchedProgram. */
+    static String violated(String scriptName) {
+        Script script = Script.all().stream().filter(s -> s.name().equals(scriptName)).findFirst().orElseThrow();
+        List<Finding> found = play(script, 1, 1).findings();
+        return found.isEmpty() ? null : found.get(0).toString();
+    }
+
+    private Outcome play() {
+        ScriptedWorld undisturbed = world(List.of());
+        if (undisturbed != null) {
+            List<List<Deviation>> chains = firstDeviations(undisturbed);
+            AtomicInteger next = new AtomicInteger();
+            inThreads(() -> {
+                for (int i = next.getAndIncrement(); i < chains.size() && findings.size() < mostFindings; i = next.getAndIncrement()) {
+                    playChain(chains.get(i), i);
+                }
+            });
+        }
+        findings.sort(Comparator.comparing(finding -> finding.deviations.toString()));
+        int points = undisturbed == null ? 0 : undisturbed.pointCount();
+        return new Outcome(script, points, singles.get(), pairs.get(), allPairs.get(), steps.get(), List.copyOf(findings));
+    }
+
+    private static void inThreads(Runnable worker) {
+        try (ExecutorService threads = Executors.newFixedThreadPool(THREADS)) {
+            List<Future<?>> workers = new ArrayList<>();
+            for (int i = 0; i < THREADS; i++) {
+                workers.add(threads.submit(worker));
+            }
+            for (Future<?> each : workers) {
+                each.get();
+            }
+        } catch (ExecutionException e) {
+            throw new AssertionError(e.getCause());
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
+    }
+
+    /** First deviations, each alone; only those by which a message is held form a chain, which ends when longer makes no difference. */
+    private static List<List<Deviation>> firstDeviations(ScriptedWorld undisturbed) {
+        List<List<Deviation>> chains = new ArrayList<>();
+        for (int point = 0; point < undisturbed.pointCount(); point++) {
+            Deviation.Message message = undisturbed.pointAt(point);
+            for (Deviation.Kind kind : message.kinds) {
+                chains.add(List.of(Deviation.of(point, kind)));
+            }
+            if (message.canBeHeld()) {
+                List<Deviation> held = new ArrayList<>();
+                for (int past = 1; past <= MOST_HELD; past++) {
+                    held.add(Deviation.held(point, past));
+                }
+                chains.add(held);
+            }
+        }
+        return chains;
+    }
+
+    private void playChain(List<Deviation> chain, int number) {
+        int pair = number;
+        for (Deviation first : chain) {
+            singles.incrementAndGet();
+            ScriptedWorld world = world(List.of(first));
+            if (world == null) {
+                continue;
+            }
+            if (world.isExhausted()) {
+                return;
+            }
+            pair = playPairs(first, world, pair);
+        }
+    }
+
+    /** Plays every stride-th second deviation, counted from {@code pair} on; returns the count. */
+    private int playPairs(Deviation first, ScriptedWorld alone, int pair) {
+        int next = pair;
+        for (int point = first.point() + 1; point < alone.pointCount() && findings.size() < mostFindings; point++) {
+            Deviation.Message message = alone.pointAt(point);
+            for (Deviation.Kind kind : message.kinds) {
+                playPair(first, Deviation.of(point, kind), next++);
+            }
+            if (message.canBeHeld()) {
+                for (int past : SECOND_HELD) {
+                    playPair(first, Deviation.held(point, past), next++);
+                }
+            }
+        }
+        allPairs.addAndGet(next - pair);
+        return next;
+    }
+
+    private void playPair(Deviation first, Deviation second, int number) {
+        if (stride > 0 && number % stride == 0) {
+            pairs.incrementAndGet();
+            world(List.of(first, second));
+        }
+    }
+
+    /** Plays a schedule; null if it violates an invariant, which is then noted. */
+    private ScriptedWorld world(List<Deviation> deviations) {
+        ScriptedWorld world = new ScriptedWorld(script, deviations, null);
+        Violation violation = world.play();
+        steps.addAndGet(world.steps());
+        if (violation != null) {
+            findings.add(new Finding(script, deviations, violation));
+            return null;
+        }
+        return world;
+    }
+}
