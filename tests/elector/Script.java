@@ -1,8 +1,6 @@
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.function.Consumer;
 
 /**
@@ -27,24 +25,10 @@ record Script(String name, int members, boolean setUp, Handover handover, Durati
     static final Duration RENEW = Duration.ofSeconds(2);
     static final Duration RETRY = Duration.ofSeconds(1);
     private static final long MS = ScriptedWorld.MS;
-    private static final Map<String, Config> CONFIGS = new HashMap<>();
 
-    static {
-        for (Handover handover : Handover.values()) {
-            for (int i = 0; i < 8; i++) {
-                CONFIGS.put("web-" + i + handover, config("web-" + i, handover, Duration.ZERO));
-            }
-        }
-    }
-
-    private static Config config(String pod, Handover handover, Duration grace) {
-        return new Config(ELECTION, pod, NAMESPACE, ELECTION + "/is-leader", ELECTION + "/participant", ELECTION, LEASE, RENEW, RETRY,
-                handover, grace);
-    }
-
-    /** Settings of a pod's sidecar. */
-    Config config(String pod) {
-        return unreadyGrace.isZero() ? CONFIGS.get(pod + handover) : config(pod, handover, unreadyGrace);
+    /** Settings of a pod's sidecar, which was told the pod's uid. */
+    Config config(String pod, String uid) {
+        return TestConfig.config().pod(pod).podUid(uid).timing(LEASE, RENEW, RETRY).handover(handover).unreadyGrace(unreadyGrace).build();
     }
 
     private static Script script(String name, int members, Consumer<ScriptedWorld> during, long phase) {

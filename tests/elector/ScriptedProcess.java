@@ -39,7 +39,7 @@ final class ScriptedProcess {
         this.world = world;
         this.pod = pod;
         this.name = pod.name() + "#" + number;
-        Config config = world.script().config(pod.name());
+        Config config = world.script().config(pod.name(), pod.uid());
         this.lag = ScriptedWorld.MS + pod.place() * ScriptedWorld.MS / 50;
         this.timeout = config.callTimeout().toNanos();
         this.startedAt = world.now();

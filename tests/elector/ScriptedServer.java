@@ -12,8 +12,7 @@ final class ScriptedServer {
     private static final Resource LEASES = Resource.LEASES;
     private static final Resource PODS = Resource.PODS;
     private static final String NAMESPACE = Script.NAMESPACE;
-    private static final StoreCodec CODEC = new StoreCodec(new Config(Script.ELECTION, "any", NAMESPACE, RawInvariants.LEADERSHIP,
-            RawInvariants.PARTICIPATION, Script.ELECTION, Script.LEASE, Script.RENEW, Script.RETRY, Handover.EARLY, Script.LEASE));
+    private static final StoreCodec CODEC = new StoreCodec(TestConfig.config().build());
     private static final Store.Selection LEASE = Store.Selection.all(LEASES, NAMESPACE).named(Script.ELECTION);
     private static final Store.Selection GROUP = Store.Selection.all(PODS, NAMESPACE)
             .labelled(labels -> labels.containsKey(RawInvariants.LEADERSHIP));
