@@ -1,4 +1,3 @@
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +14,11 @@ final class RawInvariants {
     static final String PARTICIPATION = "web/participant";
     private static final String EPOCH = "web/epoch";
     private static final String HOLDER = "web/holder";
+
+    private static final String DELETION_COST = "controller.kubernetes.io/pod-deletion-cost";
+    private static final Set<String> OUR_LABELS = Set.of(LEADERSHIP, PARTICIPATION);
+    private static final Set<String> OUR_ANNOTATIONS = Set.of(EPOCH, DELETION_COST);
+    private static final Set<String> SERVERS_KEYS = Set.of("labels", "annotations", "resourceVersion");
 
     private final Set<String> labelled = new HashSet<>();
     private long latestEpoch;
@@ -55,7 +59,7 @@ final class RawInvariants {
         boolean is = "true".equals(label(revision.after(), LEADERSHIP));
         if (sender != null) {
             podWrites++;
-            require(revision.before() != null && revision.after() != null && foreign(revision.before()).equals(foreign(revision.after())),
+            require(revision.before() != null && revision.after() != null && differInOurKeysAlone(revision.before(), revision.after()),
                     "I7", sender + " changed more than our keys");
         }
         if (is) {
@@ -73,20 +77,30 @@ final class RawInvariants {
         }
     }
 
-    /** A pod without our keys and without its version. */
-    private static Map<String, Object> foreign(Map<String, Object> pod) {
-        Map<String, Object> labels = new HashMap<>(Json.object(pod, "metadata", "labels"));
-        labels.remove(LEADERSHIP);
-        labels.remove(PARTICIPATION);
-        Map<String, Object> annotations = new HashMap<>(Json.object(pod, "metadata", "annotations"));
-        annotations.remove(EPOCH);
-        Map<String, Object> meta = new HashMap<>(Json.object(pod, "metadata"));
-        meta.put("labels", labels);
-        meta.put("annotations", annotations);
-        meta.remove("resourceVersion");
-        Map<String, Object> rest = new HashMap<>(pod);
-        rest.put("metadata", meta);
-        return rest;
+    /** Whether two versions of a pod differ in our keys alone. */
+    private static boolean differInOurKeysAlone(Map<String, Object> before, Map<String, Object> after) {
+        Map<String, Object> one = Json.object(before, "metadata");
+        Map<String, Object> other = Json.object(after, "metadata");
+        return isSame(before, after, Set.of("metadata")) && isSame(one, other, SERVERS_KEYS)
+                && isSame(Json.object(one, "labels"), Json.object(other, "labels"), OUR_LABELS)
+                && isSame(Json.object(one, "annotations"), Json.object(other, "annotations"), OUR_ANNOTATIONS);
+    }
+
+    /** Whether two objects have the same fields with the same values, those aside that are named. */
+    private static boolean isSame(Map<String, Object> one, Map<String, Object> other, Set<String> aside) {
+        int compared = 0;
+        for (Map.Entry<String, Object> field : one.entrySet()) {
+            if (!aside.contains(field.getKey())) {
+                compared++;
+                if (!field.getValue().equals(other.get(field.getKey()))) {
+                    return false;
+                }
+            }
+        }
+        for (String key : other.keySet()) {
+            compared -= aside.contains(key) ? 0 : 1;
+        }
+        return compared == 0;
     }
 
     /** The Lease has changed. A sidecar that puts another claim of its pod in the place of what was there has won it. */

@@ -71,7 +71,7 @@ record Script(String name, int members, boolean setUp, Handover handover, Durati
 
     private static List<Script> handingOver(int members) {
         return List.of(
-                script("hand-over by SIGTERM", members, world -> world.leaderPod().process().stop(), 250 * MS),
+                script("hand-over by SIGTERM", members, world -> world.leaderPod().stop(), 400 * MS),
                 script("hand-over by deletion", members, world -> world.delete(world.leaderPod(), 4 * MS), 250 * MS),
                 script("step-down of an unready leader", members, world -> {
                     ScriptedWorld.Member leader = world.leaderPod();
@@ -99,7 +99,7 @@ record Script(String name, int members, boolean setUp, Handover handover, Durati
                 }, 250 * MS),
                 script(ETCD_RESTORED, members, world -> world.restore(), 4500 * MS).after(world -> {
                     world.server().backUp();
-                    world.leaderPod().process().stop();
+                    world.leaderPod().stop();
                     world.play(1500 * MS);
                 }));
     }

@@ -16,7 +16,10 @@ final class ScriptedWorld {
     private static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
     /** Points beyond this number are not counted: a schedule that has so many is a storm. */
     private static final int MOST_POINTS = 2_000;
-    private static final long SET_UP = 600 * MS;
+    /** The first leader, which has been since 9 ms, then renews the Lease for the first time in the phase. */
+    private static final long SET_UP = 1_000 * MS;
+    /** What the script plans begins when that renewal was executed, and its answer and its events are on their way. */
+    private static final long LEAD_IN = 10 * MS + MS / 2;
     private static final long RESTART = 300 * MS;
     private static final long CHECK = 100 * MS;
     private static final long CALM = 1_200 * MS;
@@ -102,6 +105,7 @@ final class ScriptedWorld {
             setUp();
             inPhase = true;
             log("script", script.toString());
+            play(script.setUp() ? LEAD_IN : 0);
             script.during().accept(this);
             play(script.phase());
             inPhase = false;
@@ -336,9 +340,18 @@ final class ScriptedWorld {
 
         /** The process is killed and starts again after that time. */
         void crash(long nanos) {
-            pause = nanos;
-            process.kill();
-            pause = RESTART;
+            if (process != null) {
+                pause = nanos;
+                process.kill();
+                pause = RESTART;
+            }
+        }
+
+        /** The process, if it runs, gets SIGTERM. */
+        void stop() {
+            if (process != null) {
+                process.stop();
+            }
         }
 
         private void remove() {
@@ -385,9 +398,9 @@ final class ScriptedWorld {
         return null;
     }
 
-    /** The labelled pod. */
+    /** The labelled pod; any if none is. */
     Member leaderPod() {
-        return pods.stream().filter(pod -> invariants.isLabelled(pod.name)).findFirst().orElseThrow();
+        return pods.stream().filter(pod -> invariants.isLabelled(pod.name)).findFirst().orElse(pods.get(0));
     }
 
     /** One that is not. */
@@ -406,9 +419,8 @@ final class ScriptedWorld {
         pod.terminating = true;
         server.deletePod(pod.name, 30);
         after(untilSigterm, () -> {
-            if (pod.process != null) {
-                pod.process.stop();
-            } else {
+            pod.stop();
+            if (pod.process == null) {
                 pod.remove();
             }
         });
