@@ -8,6 +8,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.BiConsumer;
 
 /**
  * Plays the schedules of a {@link Script} that differ from its undisturbed course by at most two {@link Deviation}s.
@@ -37,9 +38,12 @@ final class ExhaustiveSearch {
     record Finding(Script script, List<Deviation> deviations, Violation violation) {
         @Override
         public String toString() {
-            return script + " [" + Deviation.show(deviations) + "] " + violation.invariant() + ": " + violation.getMessage();
+            return script + ": " + Deviation.show(deviations) + " breaks " + violation.invariant() + ": " + violation.getMessage();
         }
     }
+
+    /** A first deviation, and the messages of the schedule that has it alone. */
+    private record Single(Deviation first, Deviation.Message[] messages) {}
 
     /**
      * What was played.
@@ -77,25 +81,29 @@ final class ExhaustiveSearch {
 
     /** The first finding in a script of that name, with all pairs; null if there is none. For another program: see PatchedProgram. */
     static String violated(String scriptName) {
-        Script script = Script.all().stream().filter(s -> s.name().equals(scriptName)).findFirst().orElseThrow();
-        List<Finding> found = play(script, 1, 1).findings();
+        List<Finding> found = play(Script.named(scriptName), 1, 1).findings();
         return found.isEmpty() ? null : found.get(0).toString();
     }
 
     private Outcome play() {
         ScriptedWorld undisturbed = world(List.of());
-        if (undisturbed != null) {
-            List<List<Deviation>> chains = firstDeviations(undisturbed);
-            AtomicInteger next = new AtomicInteger();
-            inThreads(() -> {
-                for (int i = next.getAndIncrement(); i < chains.size() && findings.size() < mostFindings; i = next.getAndIncrement()) {
-                    playChain(chains.get(i), i);
-                }
-            });
+        List<Single> alone = undisturbed == null ? List.of() : playSingles(firstDeviations(undisturbed));
+        if (stride > 0) {
+            forEach(alone, this::playPairs);
         }
-        findings.sort(Comparator.comparing(finding -> finding.deviations.toString()));
+        findings.sort(Comparator.comparing((Finding finding) -> finding.deviations.size()).thenComparing(Finding::toString));
         int points = undisturbed == null ? 0 : undisturbed.pointCount();
         return new Outcome(script, points, singles.get(), pairs.get(), allPairs.get(), steps.get(), List.copyOf(findings));
+    }
+
+    /** Calls the worker with each element and its index, on several threads, until there are enough findings. */
+    private <T> void forEach(List<T> all, BiConsumer<T, Integer> worker) {
+        AtomicInteger next = new AtomicInteger();
+        inThreads(() -> {
+            for (int i = next.getAndIncrement(); i < all.size() && findings.size() < mostFindings; i = next.getAndIncrement()) {
+                worker.accept(all.get(i), i);
+            }
+        });
     }
 
     private static void inThreads(Runnable worker) {
@@ -133,37 +141,43 @@ final class ExhaustiveSearch {
         return chains;
     }
 
-    private void playChain(List<Deviation> chain, int number) {
-        int pair = number;
+    /** Plays the chains; returns what is green, in the order of the chains. */
+    private List<Single> playSingles(List<List<Deviation>> chains) {
+        List<List<Single>> green = new ArrayList<>(Collections.nCopies(chains.size(), List.of()));
+        forEach(chains, (chain, number) -> green.set(number, playChain(chain)));
+        return green.stream().flatMap(List::stream).toList();
+    }
+
+    private List<Single> playChain(List<Deviation> chain) {
+        List<Single> green = new ArrayList<>();
         for (Deviation first : chain) {
             singles.incrementAndGet();
             ScriptedWorld world = world(List.of(first));
-            if (world == null) {
-                continue;
+            if (world != null && world.isExhausted()) {
+                break;
             }
-            if (world.isExhausted()) {
-                return;
+            if (world != null) {
+                green.add(new Single(first, world.messages()));
             }
-            pair = playPairs(first, world, pair);
         }
+        return green;
     }
 
-    /** Plays every stride-th second deviation, counted from {@code pair} on; returns the count. */
-    private int playPairs(Deviation first, ScriptedWorld alone, int pair) {
-        int next = pair;
-        for (int point = first.point() + 1; point < alone.pointCount() && findings.size() < mostFindings; point++) {
-            Deviation.Message message = alone.pointAt(point);
+    /** Plays every stride-th second deviation, counted from the number of the first. */
+    private void playPairs(Single alone, int number) {
+        int next = number;
+        for (int point = alone.first.point() + 1; point < alone.messages.length && findings.size() < mostFindings; point++) {
+            Deviation.Message message = alone.messages[point];
             for (Deviation.Kind kind : message.kinds) {
-                playPair(first, Deviation.of(point, kind), next++);
+                playPair(alone.first, Deviation.of(point, kind), next++);
             }
             if (message.canBeHeld()) {
                 for (int past : SECOND_HELD) {
-                    playPair(first, Deviation.held(point, past), next++);
+                    playPair(alone.first, Deviation.held(point, past), next++);
                 }
             }
         }
-        allPairs.addAndGet(next - pair);
-        return next;
+        allPairs.addAndGet(next - number);
     }
 
     private void playPair(Deviation first, Deviation second, int number) {

@@ -27,11 +27,15 @@ final class PatchedProgram {
     private static final String FILE = "LeaderLabeler.java";
 
     private final java.lang.reflect.Method simulation;
+    private final java.lang.reflect.Method search;
 
     private PatchedProgram(Map<String, byte[]> compiled) {
         try {
-            simulation = new Loader(compiled).loadClass("Simulation").getDeclaredMethod("violated", long.class, String.class);
+            Loader loader = new Loader(compiled);
+            simulation = loader.loadClass("Simulation").getDeclaredMethod("violated", long.class, String.class);
             simulation.setAccessible(true);
+            search = loader.loadClass("ExhaustiveSearch").getDeclaredMethod("violated", String.class);
+            search.setAccessible(true);
         } catch (ReflectiveOperationException e) {
             throw new AssertionError(e);
         }
@@ -91,6 +95,17 @@ final class PatchedProgram {
             throw new AssertionError(e);
         } catch (InvocationTargetException e) {
             throw new AssertionError("seed " + seed + " of the changed program", e.getCause());
+        }
+    }
+
+    /** {@link ExhaustiveSearch#violated} of the changed program. */
+    String violated(String script) {
+        try {
+            return (String) search.invoke(null, script);
+        } catch (IllegalAccessException e) {
+            throw new AssertionError(e);
+        } catch (InvocationTargetException e) {
+            throw new AssertionError("script \"" + script + "\" of the changed program", e.getCause());
         }
     }
 

@@ -60,6 +60,11 @@ record Script(String name, int members, boolean setUp, Handover handover, Durati
         return scripts;
     }
 
+    /** The situation of that name; NoSuchElementException if there is none. */
+    static Script named(String name) {
+        return all().stream().filter(script -> script.name.equals(name)).findFirst().orElseThrow();
+    }
+
     private static List<Script> starting(int members) {
         return List.of(
                 script("first election", members, ScriptedWorld::startPods, 400 * MS).startingEmpty(),

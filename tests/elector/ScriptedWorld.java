@@ -1,5 +1,6 @@
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.PriorityQueue;
@@ -14,8 +15,8 @@ final class ScriptedWorld {
     static final long MS = 1_000_000;
     static final long SECOND = 1_000 * MS;
     private static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
-    /** Points beyond this number are not counted: a schedule that has so many is a storm. */
-    private static final int MOST_POINTS = 2_000;
+    /** Points beyond this number are not counted. */
+    private static final int MOST_POINTS = 500;
     /** The first leader, which has been since 9 ms, then renews the Lease for the first time in the phase. */
     private static final long SET_UP = 1_000 * MS;
     /** What the script plans begins when that renewal was executed, and its answer and its events are on their way. */
@@ -271,12 +272,17 @@ final class ScriptedWorld {
         };
     }
 
+    /** The messages of the phase, in the order in which they were sent. */
+    Deviation.Message[] messages() {
+        return Arrays.copyOf(points, pointCount);
+    }
+
     /** Number of messages of the phase. */
     int pointCount() {
         return pointCount;
     }
 
-    /** The messages of the phase, in the order in which they were sent. */
+    /** The message of that ordinal. */
     Deviation.Message pointAt(int point) {
         return points[point];
     }

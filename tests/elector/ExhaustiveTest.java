@@ -1,0 +1,107 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Plays the schedules near the ordinary ones: see {@link ExhaustiveSearch} and {@link Script}.
+ *
+ * <p>{@code ./jbang exhaustive} plays all pairs of deviations; {@code EXHAUSTIVE_STRIDE=3 ./jbang all-tests ExhaustiveTest} every third.
+ * {@code EXHAUSTIVE_REPLAY="crash of 2: 4:LATE 9:HELD:2" ./jbang all-tests ExhaustiveTest} plays one schedule, which a failure names in
+ * this form, and prints its event log. The system properties {@code exhaustive.stride} and {@code exhaustive.replay} do the same.
+ */
+class ExhaustiveTest {
+
+    /** Of the pairs every 13th, so that the search takes about half a minute of two cores. */
+    private static final int STRIDE = 13;
+    private static final int SHOWN = 20;
+
+    @Test
+    void no_schedule_near_an_ordinary_one_breaks_an_invariant() {
+        if (setting("replay") != null) {
+            replay(setting("replay"));
+            return;
+        }
+        int stride = setting("stride") == null ? STRIDE : Integer.parseInt(setting("stride"));
+        List<ExhaustiveSearch.Finding> findings = new ArrayList<>();
+        long schedules = 0;
+        long start = System.nanoTime();
+        for (Script script : Script.all()) {
+            ExhaustiveSearch.Outcome outcome = ExhaustiveSearch.play(script, stride, SHOWN);
+            System.out.printf("exhaustive: %-60s %2d messages, %4d schedules with one deviation, %7d of %7d with two%n", script,
+                    outcome.points(), outcome.singles(), outcome.pairs(), outcome.allPairs());
+            assertTrue(outcome.points() > 10 && outcome.singles() > 10 * outcome.points() || !outcome.findings().isEmpty(),
+                    script + " has " + outcome.singles() + " deviations");
+            schedules += outcome.schedules();
+            findings.addAll(outcome.findings());
+        }
+        System.out.printf("exhaustive: %d schedules, %.1f s%n", schedules, (System.nanoTime() - start) / 1e9);
+        if (!findings.isEmpty()) {
+            fail(report(findings));
+        }
+    }
+
+    private static String report(List<ExhaustiveSearch.Finding> findings) {
+        List<String> log = new ArrayList<>();
+        ExhaustiveSearch.Finding first = findings.getFirst();
+        ExhaustiveSearch.replay(first.script(), first.deviations(), log);
+        String list = String.join("\n", findings.stream().limit(SHOWN).map(Object::toString).toList());
+        return findings.size() + " schedules break an invariant:\n" + list + "\nthe first of them:\n" + String.join("\n", log);
+    }
+
+    private static void replay(String schedule) {
+        int colon = schedule.indexOf(':');
+        List<String> log = new ArrayList<>();
+        Violation violation = ExhaustiveSearch.replay(Script.named(schedule.substring(0, colon)),
+                Deviation.parse(schedule.substring(colon + 1)), log);
+        log.forEach(System.out::println);
+        if (violation != null) {
+            fail(violation.invariant() + ": " + violation.getMessage());
+        }
+    }
+
+    @Test
+    void a_list_of_deviations_is_a_schedule() {
+        Script script = Script.named("hand-over by deletion of 3");
+        List<Deviation> deviations = Deviation.parse("6:LATE 20:HELD:3");
+        List<String> once = new ArrayList<>();
+        List<String> again = new ArrayList<>();
+        assertNull(ExhaustiveSearch.replay(script, deviations, once));
+        assertNull(ExhaustiveSearch.replay(script, deviations, again));
+        assertEquals(2, once.stream().filter(line -> line.contains("DEVIATION")).count(), once.toString());
+        assertEquals(once, again);
+        assertEquals(deviations, Deviation.parse(Deviation.show(deviations)));
+    }
+
+    /** What the search is for: each of these faults was once in the program, and in none of the schedules that were drawn. */
+    @ParameterizedTest(name = "{0}")
+    @MethodSource
+    void the_search_notices_when(String fault, String script, String method, String body) {
+        String violated = PatchedProgram.with(List.of(PatchedProgram.method(method, body))).violated(script);
+        System.out.println("exhaustive: " + fault + ": " + violated);
+        assertTrue(violated != null, "nothing is violated");
+    }
+
+    static Stream<Arguments> the_search_notices_when() {
+        return Stream.of(
+                Arguments.of("a 404 removes a pod that was observed since", "leader's pod replaced under its name of 2",
+                        "KnownGroup.observeMissing", "return original(name, Long.MAX_VALUE);"),
+                Arguments.of("a 404 removes a Lease that was observed since", "first election with a Lease that somebody creates of 1",
+                        "KnownLease.observeMissing", "original(Long.MAX_VALUE, now, wallClock);"));
+    }
+
+    /** A setting from the environment, else from the system properties; null if neither has it. */
+    private static String setting(String name) {
+        String inEnvironment = System.getenv("EXHAUSTIVE_" + name.toUpperCase());
+        return inEnvironment != null ? inEnvironment : System.getProperty("exhaustive." + name);
+    }
+}
