@@ -34,11 +34,6 @@ class HostileServerTest {
     /** What a busy machine may add to a time that is measured. */
     private static final Duration SLACK = Duration.ofMillis(700);
 
-    private static final int USUAL_FAULTS = 300;
-    private static final long USUAL_SEED = 1;
-    private static final int CAMPAIGN_GROUPS = 12;
-    /** For the usual number; it takes a quarter of a minute on a machine that has nothing else to do. */
-    private static final Duration CAMPAIGN_LIMIT = Duration.ofMinutes(3);
 
     private static final Queue<Throwable> UNCAUGHT = new ConcurrentLinkedQueue<>();
     private static RealServer server;
@@ -151,7 +146,7 @@ class HostileServerTest {
         FaultProxy proxy = group.startProcess("web-0");
         AtomicInteger count = new AtomicInteger();
         proxy.faults(request -> Optional.of(nonsense().get(count.getAndIncrement() % nonsense().size())));
-        group.await("a hundred times nonsense", () -> group.log().tally().total() >= 100);
+        group.await("a hundred times nonsense", () -> group.log().hits() >= 100);
 
         proxy.faults(request -> Optional.empty());
 
@@ -424,29 +419,6 @@ class HostileServerTest {
         List<RequestPhase> steps = group.log().exchanges(e -> e.request().pod().equals(next) && e.request().at() > release.request().at())
                 .stream().map(e -> e.request().phase()).toList();
         assertEquals(List.of(RequestPhase.LIST, RequestPhase.ACQUIRE), steps.subList(0, 2), "of " + steps);
-    }
-
-    // --- All at once ---------------------------------------------------------------------------------------------------
-
-    /**
-     * System properties: {@code hostile.faults}, how many have to hit, and {@code hostile.seed}, which is otherwise the same each time for
-     * the usual number and a new one for another.
-     */
-    @ConcurrentTest.Alone
-    void whatever_the_api_server_does_there_is_one_leader_and_there_is_one_again() {
-        int faults = Integer.getInteger("hostile.faults", USUAL_FAULTS);
-        long seed = Long.getLong("hostile.seed", faults == USUAL_FAULTS ? USUAL_SEED : System.nanoTime() % 1_000_000);
-        System.out.println("hostile campaign: seed " + seed);
-        for (int i = 0; i < CAMPAIGN_GROUPS; i++) {
-            groups.emptyHostile(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500)).start(3);
-        }
-        groups.allHostile().forEach(HostileGroup::awaitLeader);
-        Duration limit = CAMPAIGN_LIMIT.multipliedBy(Math.max(1, faults / USUAL_FAULTS));
-        HostileCampaign campaign = new HostileCampaign(server, groups.allHostile(), seed, faults, limit);
-
-        campaign.run();
-
-        System.out.println(campaign.summary());
     }
 
     // --- Helpers -------------------------------------------------------------------------------------------------------

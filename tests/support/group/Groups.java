@@ -87,11 +87,6 @@ final class Groups extends Lifecycle {
         return group;
     }
 
-    /** The hostile groups so far. */
-    List<HostileGroup> allHostile() {
-        return hostile;
-    }
-
     // --- At the end --------------------------------------------------------------------------------------------------
 
     @Override

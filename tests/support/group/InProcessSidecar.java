@@ -67,12 +67,6 @@ final class InProcessSidecar {
         return sidecar.isStuck();
     }
 
-    /** Whether it has read its own pod, with all keys. */
-    boolean isRegistered() {
-        Status status = sidecar.status();
-        return status != null && status.registered();
-    }
-
     /** Whether it tells its application that it leads. */
     boolean claimsToLead() {
         Status status = sidecar.status();

@@ -1,11 +1,8 @@
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -22,69 +19,13 @@ final class FaultLog {
      */
     record Exchange(ProxiedRequest request, HttpFault fault, int status, long answeredAt) {}
 
-    /** Faults that hit a live request, by kind and phase. */
-    static final class Tally {
-
-        private final Map<String, Map<RequestPhase, Integer>> counts = new TreeMap<>();
-
-        private void add(String kind, RequestPhase phase, int count) {
-            counts.computeIfAbsent(kind, k -> new EnumMap<>(RequestPhase.class)).merge(phase, count, Integer::sum);
-        }
-
-        /** Adds another's counts to these. */
-        void add(Tally other) {
-            other.counts.forEach((kind, phases) -> phases.forEach((phase, count) -> add(kind, phase, count)));
-        }
-
-        int total() {
-            return counts.values().stream().flatMap(phases -> phases.values().stream()).mapToInt(Integer::intValue).sum();
-        }
-
-        int of(RequestPhase phase) {
-            return counts.values().stream().mapToInt(phases -> phases.getOrDefault(phase, 0)).sum();
-        }
-
-        /** The same counts without these kinds. */
-        Tally without(Set<String> kinds) {
-            Tally rest = new Tally();
-            rest.add(this);
-            rest.counts.keySet().removeAll(kinds);
-            return rest;
-        }
-
-        /** A table: a line per kind, a column per phase. */
-        @Override
-        public String toString() {
-            StringBuilder table = new StringBuilder("%-16s".formatted("fault"));
-            for (RequestPhase phase : RequestPhase.values()) {
-                table.append("%12s".formatted(phase));
-            }
-            table.append("%12s".formatted("all"));
-            counts.keySet().forEach(kind -> line(table, kind, counts.get(kind)));
-            Map<RequestPhase, Integer> sums = new EnumMap<>(RequestPhase.class);
-            counts.values().forEach(phases -> phases.forEach((phase, count) -> sums.merge(phase, count, Integer::sum)));
-            line(table, "all", sums);
-            return table.toString();
-        }
-
-        private static void line(StringBuilder table, String kind, Map<RequestPhase, Integer> phases) {
-            table.append("\n%-16s".formatted(kind));
-            for (RequestPhase phase : RequestPhase.values()) {
-                table.append("%12s".formatted(phases.containsKey(phase) ? phases.get(phase).toString() : "."));
-            }
-            table.append("%12d".formatted(phases.values().stream().mapToInt(Integer::intValue).sum()));
-        }
-    }
-
     private final long origin = System.nanoTime();
     private final List<Exchange> exchanges = new ArrayList<>();
     private final Map<String, List<Long>> attempts = new HashMap<>();
     private final Map<String, Long> forbiddenUntil = new HashMap<>();
     private final List<String> disobedience = new ArrayList<>();
-    private final Tally tally = new Tally();
     private long since = origin;
-    private int underWay;
-    private long lastFault = origin;
+    private int hits;
 
     // --- Told by the proxies -------------------------------------------------------------------------------------------
 
@@ -106,32 +47,9 @@ final class FaultLog {
         return request.client() + " " + request.object();
     }
 
-    /** A fault hits a live request; it lasts until {@link #faultEnds}. */
-    synchronized void faultBegins(String kind, RequestPhase phase) {
-        tally.add(kind, phase, 1);
-        underWay++;
-    }
-
-    /** The fault has had its effect. */
-    synchronized void faultEnds() {
-        underWay--;
-        lastFault = System.nanoTime();
-    }
-
-    /** A fault hits a live request and is over at once. */
-    synchronized void hit(String kind, RequestPhase phase) {
-        faultBegins(kind, phase);
-        faultEnds();
-    }
-
-    /** A time in which something fails, whether it hits anything or not, begins. */
-    synchronized void outageBegins() {
-        underWay++;
-    }
-
-    /** It ends. */
-    synchronized void outageEnds() {
-        faultEnds();
+    /** A fault hits a live request. */
+    synchronized void hit() {
+        hits++;
     }
 
     synchronized void answered(Exchange exchange) {
@@ -140,16 +58,9 @@ final class FaultLog {
 
     // --- Asked by tests --------------------------------------------------------------------------------------------------
 
-    /** When the last fault ended; now, if one lasts. */
-    synchronized long lastFault() {
-        return underWay > 0 ? System.nanoTime() : lastFault;
-    }
-
-    /** A copy of what was counted so far. */
-    synchronized Tally tally() {
-        Tally copy = new Tally();
-        copy.add(tally);
-        return copy;
+    /** How many live requests were hit by a fault so far. */
+    synchronized int hits() {
+        return hits;
     }
 
     /** From now on {@link #exchanges} leaves out what arrived before. */

@@ -2,7 +2,6 @@ import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.util.ClientBuilder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -120,19 +119,12 @@ final class FaultProxy implements AutoCloseable {
         Request named = chain.request().newBuilder().header(ProxiedRequest.CALLER, caller.isEmpty() ? "worker" : caller).build();
         ProxiedRequest request = recognise(named, caller);
         log.sent(request);
-        try {
-            Response response = chain.proceed(named);
-            String retryAfter = response.header("Retry-After");
-            if (retryAfter != null) {
-                log.toldToWait(request, Integer.parseInt(retryAfter));
-            }
-            return response;
-        } catch (ConnectException nobody) {
-            if (refusing) {
-                log.hit("refused", request.phase());
-            }
-            throw nobody;
+        Response response = chain.proceed(named);
+        String retryAfter = response.header("Retry-After");
+        if (retryAfter != null) {
+            log.toldToWait(request, Integer.parseInt(retryAfter));
         }
+        return response;
     }
 
     private ProxiedRequest recognise(Request request, String caller) throws IOException {
@@ -151,7 +143,6 @@ final class FaultProxy implements AutoCloseable {
     synchronized void refuse() {
         if (!refusing) {
             refusing = true;
-            log.outageBegins();
             close(listener);
             connections.forEach(ProxyConnection::reset);
         }
@@ -162,7 +153,6 @@ final class FaultProxy implements AutoCloseable {
         if (refusing) {
             listen();
             refusing = false;
-            log.outageEnds();
         }
     }
 
@@ -175,11 +165,7 @@ final class FaultProxy implements AutoCloseable {
 
     /** Does this to the watches that are open; returns to how many. Those that are silent already stay so. */
     int strikeWatches(HttpFault fault) {
-        int struck = (int) connections.stream().filter(connection -> connection.strike(fault)).count();
-        for (int i = 0; i < struck; i++) {
-            log.hit(fault.kind(), RequestPhase.WATCH);
-        }
-        return struck;
+        return (int) connections.stream().filter(connection -> connection.strike(fault)).count();
     }
 
     /** How many watches are open and deliver. */

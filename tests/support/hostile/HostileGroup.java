@@ -183,18 +183,6 @@ final class HostileGroup implements AutoCloseable {
         crashed.sidecar().stop();
     }
 
-    /**
-     * Replaces a pod under the same name and starts a sidecar for the new one; the old one's is expected to find out, and to end. It must
-     * have read its pod: else it would take the new one for its own.
-     */
-    void replacePod(String pod) {
-        await(pod + " is registered", sidecar(pod)::isRegistered);
-        former.add(members.remove(pod));
-        group.deletePod(pod);
-        group.createPod(pod);
-        startSidecar(pod);
-    }
-
     // --- What is seen of them ------------------------------------------------------------------------------------------
 
     /** Waits until everything is as it should be, and returns who leads. */
@@ -205,12 +193,6 @@ final class HostileGroup implements AutoCloseable {
     /** Waits until another pod leads, and everything is as it should be. */
     String awaitLeaderOtherThan(String pod) {
         return group.awaitLeaderOtherThan(pod, LONG);
-    }
-
-    /** The pod that leads, or else one of the group. */
-    String leaderOrAny() {
-        return witness().lease().map(Witness.LeaseRevision::holder).filter(members::containsKey)
-                .orElseGet(() -> members.keySet().iterator().next());
     }
 
     /** Waits until this pod has renewed the Lease so often from now on. */

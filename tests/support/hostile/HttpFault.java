@@ -4,13 +4,10 @@ import java.util.concurrent.CompletableFuture;
 /** What a hostile network or API server does to one request; {@link FaultProxy} carries it out. */
 sealed interface HttpFault {
 
-    /** The request, or each event of a watch, is that late. It is executed even if the client has given up: so are packets on their way. */
-    record Delay(Duration by) implements HttpFault {}
-
-    /** As {@link Delay}, but until the test lets it go. */
+    /** The request is late, until the test lets it go. It is executed even if the client has given up: so are packets on their way. */
     record Hold(CompletableFuture<Void> until) implements HttpFault {}
 
-    /** As {@link Delay}, by a server that is slow with everything for a while. */
+    /** As {@link Hold}, by a server that is slow with everything for a while. */
     record Slow(Duration by) implements HttpFault {}
 
     /** Refused by the server, with a Status of this code; {@code retryAfterSeconds} is 0 if it does not say how long to stay away. */
@@ -18,9 +15,6 @@ sealed interface HttpFault {
 
     /** Refused with 401, as everything is whose token has expired. */
     record ExpiredToken() implements HttpFault {}
-
-    /** The connection is reset before the request is executed. */
-    record ResetBefore() implements HttpFault {}
 
     /** The request is executed, and the connection is reset instead of an answer. On a watch: in the middle of it. */
     record ResetAfter() implements HttpFault {}
@@ -39,24 +33,6 @@ sealed interface HttpFault {
 
     /** Whether all that it does is to come late. */
     default boolean isDelay() {
-        return this instanceof Delay || this instanceof Hold || this instanceof Slow;
-    }
-
-    /** What the report calls it. */
-    default String kind() {
-        return switch (this) {
-            case Delay delay -> "latency";
-            case Hold hold -> "latency";
-            case Slow slow -> "slow server";
-            case Refuse refuse when refuse.retryAfterSeconds() > 0 -> refuse.code() + " Retry-After";
-            case Refuse refuse -> Integer.toString(refuse.code());
-            case ExpiredToken expired -> "expired token";
-            case ResetBefore reset -> "reset before";
-            case ResetAfter reset -> "reset after";
-            case Truncate truncate -> "truncated";
-            case Garbage garbage -> "garbage";
-            case Silence silence -> "half-open";
-            case Expire expire -> "410 event";
-        };
+        return this instanceof Hold || this instanceof Slow;
     }
 }

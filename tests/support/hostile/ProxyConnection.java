@@ -11,7 +11,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import okhttp3.Call;
@@ -50,7 +49,6 @@ final class ProxyConnection implements Runnable {
     private String contentType;
     private volatile Call watch;
     private boolean silent;
-    private volatile long delayNanos;
     private volatile boolean abandoned;
 
     ProxyConnection(FaultProxy proxy, Socket socket) {
@@ -143,27 +141,19 @@ final class ProxyConnection implements Runnable {
         }
         Optional<HttpFault> drawn = proxy.faultFor(request);
         HttpFault fault = drawn.orElse(null);
-        drawn.ifPresent(hit -> log.faultBegins(hit.kind(), request.phase()));
+        drawn.ifPresent(hit -> log.hit());
         Response events = null;
-        try {
-            if (fault instanceof HttpFault.ResetBefore) {
-                note(request, fault, 0);
-                reset();
-                throw new Over();
-            } else if (fault instanceof HttpFault.Refuse refuse) {
-                send(request, fault, 0, refusal(refuse));
-            } else if (fault instanceof HttpFault.ExpiredToken) {
-                send(request, fault, 0, refusal(new HttpFault.Refuse(401, 0)));
+        if (fault instanceof HttpFault.Refuse refuse) {
+            send(request, fault, 0, refusal(refuse));
+        } else if (fault instanceof HttpFault.ExpiredToken) {
+            send(request, fault, 0, refusal(new HttpFault.Refuse(401, 0)));
+        } else {
+            await(fault);
+            if (request.phase() == RequestPhase.WATCH) {
+                events = open(request, fault);
             } else {
-                await(fault);
-                if (request.phase() == RequestPhase.WATCH) {
-                    events = open(request, fault);
-                } else {
-                    answer(request, fault, execute(request));
-                }
+                answer(request, fault, execute(request));
             }
-        } finally {
-            drawn.ifPresent(hit -> log.faultEnds());
         }
         if (events != null) {
             watch(request, events);
@@ -177,7 +167,6 @@ final class ProxyConnection implements Runnable {
     private void await(HttpFault fault) throws IOException {
         try {
             switch (fault) {
-                case HttpFault.Delay delay -> TimeUnit.NANOSECONDS.sleep(delay.by().toNanos());
                 case HttpFault.Slow slow -> TimeUnit.NANOSECONDS.sleep(slow.by().toNanos());
                 case HttpFault.Hold hold -> hold.until().get();
                 case null, default -> { }
@@ -212,7 +201,6 @@ final class ProxyConnection implements Runnable {
     /** The API server itself is not there, or went away: so does this connection. */
     private <T> T serverDown(ProxiedRequest request) throws IOException {
         if (!abandoned && !socket.isClosed()) {
-            log.hit("server down", request.phase());
             note(request, null, 0);
         }
         reset();
@@ -304,7 +292,6 @@ final class ProxyConnection implements Runnable {
         byte[] buffer = new byte[64 * 1024];
         try (events) {
             for (int length = next(request, events, buffer); length != -1; length = next(request, events, buffer)) {
-                new CompletableFuture<Void>().completeOnTimeout(null, delayNanos, TimeUnit.NANOSECONDS).join();
                 synchronized (writing) {
                     chunk(Arrays.copyOf(buffer, length));
                 }
@@ -365,7 +352,6 @@ final class ProxyConnection implements Runnable {
             try {
                 switch (fault) {
                     case HttpFault.Silence silence -> silent = true;
-                    case HttpFault.Delay delay -> delayNanos = delay.by().toNanos();
                     case HttpFault.Expire expire -> end(EXPIRED + "0\r\n");
                     case HttpFault.Garbage garbage -> end(garbage.body() + "\n");
                     case HttpFault.Truncate truncate -> end(HALF_AN_EVENT);
