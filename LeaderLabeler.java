@@ -588,6 +588,12 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
         return !holder.isEmpty();
     }
 
+    /** Whether holder and times are those of {@code other} (may be null), as far as a Lease without a claim can tell. */
+    boolean hasTimesOf(Lease other) {
+        return other != null && isHeld() && holder.equals(other.holder) && Objects.equals(acquireTime, other.acquireTime)
+                && Objects.equals(renewTime, other.renewTime);
+    }
+
     /** Whether holder, times, duration and claim are those of {@code other} (may be null). */
     boolean hasSameRecord(Lease other) {
         return other != null && uid.equals(other.uid) && holder.equals(other.holder) && Objects.equals(claim, other.claim)
@@ -963,11 +969,11 @@ final class KnownLease {
     private boolean mustBeRead;
     /** Claim of the first observation, null if there was none: if it is of the own pod, a predecessor in this pod has made it. */
     private Claim firstClaim;
-    /** When this process's latest attempts and wins began: they tell its claims from those of another process for the same pod. */
-    private Instant ownAcquireTime;
+    /** What this process last wrote, and last tried to write: they tell its claims from those of another process for the same pod. */
+    private Lease ownLease;
+    private Lease attempt;
     /** Version that the latest successful PUT of this process made; null before the first. */
     private String ownVersion;
-    private Instant attemptedAt;
     private long lastEventAt;
     /** Since when a reply is known that is newer than what the watch shows; NEVER if there is none. */
     private long watchBehindSince = Elector.NEVER;
@@ -1059,9 +1065,9 @@ final class KnownLease {
         this.mustBeRead = mustBeRead;
     }
 
-    /** This process tries to acquire the Lease with this claim. */
-    void attempted(Claim claim) {
-        attemptedAt = claim.acquireTime();
+    /** This process tries to write this record. */
+    void attempted(Lease put) {
+        attempt = put;
     }
 
     /** A GET has proved that no pod of this uid runs any more: a Lease with its claim is free, for good, since uids are never reused. */
@@ -1110,15 +1116,14 @@ final class KnownLease {
         if (!isHeld() || !lease.holder().equals(pod) || claim() != null && !namesPod(pod, uid)) {
             return false;
         }
-        Instant acquired = lease.acquireTime();
-        return version.equals(ownVersion) || acquired != null && (acquired.equals(ownAcquireTime) || acquired.equals(attemptedAt))
-                || claim() != null && claim().isSameWin(firstClaim);
+        return version.equals(ownVersion) || lease.hasTimesOf(ownLease) || lease.hasTimesOf(attempt)
+                || claim() != null && (claim().isSameWin(firstClaim) || claim().isSameWin(ownLease == null ? null : ownLease.claim()));
     }
 
     /** A PUT of this process made this version: it proves who holds the Lease even where the claim was stripped. */
     void written(Lease put, String putVersion) {
         ownVersion = putVersion;
-        ownAcquireTime = put.acquireTime();
+        ownLease = put;
     }
 
     boolean isGone(String uid) {
@@ -1767,7 +1772,12 @@ final class Elector {
             lease.forget();
             group.forget();
             rewriteSuspected = false;
-            role = new Role.Following(0);
+            role = new Role.Following(switch (role) {
+                case Role.Following following -> following.notBefore();
+                case Role.Acquiring acquiring -> acquiring.notBefore;
+                case Role.Releasing releasing -> releasing.notBefore;
+                default -> 0;
+            });
             effects.add(new Effect.RestartWatches());
         }
     }
@@ -2039,7 +2049,6 @@ final class Elector {
             Claim claim = new Claim(config.pod(), group.uid(), time, time);
             Effect.PutLease attempt = sendPutLease(free.heldBy(claim, config.leaseDuration().toSeconds()));
             if (attempt != null) {
-                lease.attempted(claim);
                 acquiring.attempt = attempt;
                 acquiring.freeSince = Math.min(lease.freeAt(), now);
                 acquiring.wasReleased = !lease.isHeld();
@@ -2120,7 +2129,7 @@ final class Elector {
     /** Whether the observed Lease may be what the PUT under way writes, with its claim stripped. Then the answer has to tell. */
     private boolean awaitsAnswer() {
         return requests.pending(Requests.LEASE) instanceof Effect.PutLease put && lease.isHeld() && lease.claim() == null
-                && lease.holder().equals(put.lease().holder()) && put.lease().renewTime().equals(lease.get().renewTime());
+                && lease.get().hasTimesOf(put.lease());
     }
 
     /**
@@ -2333,7 +2342,11 @@ final class Elector {
     }
 
     private Effect.PutLease sendPutLease(Lease next) {
-        return send(Requests.LEASE, sequence -> new Effect.PutLease(sequence, next, now + retryPeriod));
+        Effect.PutLease sent = send(Requests.LEASE, sequence -> new Effect.PutLease(sequence, next, now + retryPeriod));
+        if (sent != null) {
+            lease.attempted(next);
+        }
+        return sent;
     }
 
     private void sendGetPod(String name, String suspectUid) {
