@@ -11,6 +11,7 @@ final class Invariants {
     private final LabelInvariants labels;
     private final HandoverInvariants handovers;
     private final LeaseInvariants leases;
+    private final HealingInvariants healing;
     private final FinalInvariants end;
     private final LoadInvariants load = new LoadInvariants();
 
@@ -19,6 +20,7 @@ final class Invariants {
         labels = new LabelInvariants(world);
         handovers = new HandoverInvariants(world, labels);
         leases = new LeaseInvariants(world, labels);
+        healing = new HealingInvariants(world);
         end = new FinalInvariants(world, labels, leases);
     }
 
@@ -38,6 +40,7 @@ final class Invariants {
         boolean is = ours && after != null && after.isLabelled();
         if (sender.process() == null) {
             handovers.foreignWrite(revision.name(), before, after, was);
+            healing.foreignWrite(before, after);
         } else {
             end.podWritten();
             labels.written(sender.process(), revision);

@@ -153,7 +153,7 @@ final class LeaseInvariants {
             return;
         }
         for (SimulatedProcess process : world.workload.processes()) {
-            boolean owns = process.pod().uid().equals(before.writer().uid()) && (process == writer
+            boolean owns = process.pod().uid().equals(before.writer().uid()) && (process == writer && process.knowsWin(latestWin)
                     || before.claim() != null && !world.mix.isOn(Fault.SECOND_PROCESS));
             boolean runs = process.startedAt() < world.now() - Simulation.SECOND && process.isCandidate();
             Invariants.require(!owns || !runs, "I5", () -> sender.who() + " takes the Lease from " + process + ", which runs undisturbed");

@@ -211,7 +211,13 @@ final class Workload {
         second.start();
         if (world.draw.chance(0.7)) {
             boolean gracefully = world.draw.chance(0.5);
-            later(world.draw.spread(Simulation.SECOND / 10, 4 * world.mix.lease()), gracefully ? second::stop : second::kill);
+            later(world.draw.spread(Simulation.SECOND / 10, 4 * world.mix.lease()), () -> {
+                if (!world.isQuiet() && gracefully) {
+                    second.stop();
+                } else if (!world.isQuiet()) {
+                    second.kill();
+                }
+            });
         }
     }
 
