@@ -3,7 +3,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 
-/** I6, soon: a leader that nobody disturbs gives an alive pod its leadership key back, also where that pod's sidecar is dead. */
+/** I6, and soon: a leader that nobody disturbs gives an alive pod its leadership key back, also where that pod's sidecar is dead. */
 final class HealingInvariants {
 
     /** With these, somebody keeps the leader from healing. */
@@ -28,8 +28,13 @@ final class HealingInvariants {
         SimulatedProcess leader = lost ? leader() : null;
         if (leader != null) {
             int wins = leader.wins().size();
-            world.at(world.now() + Simulation.SECOND, () -> isHealed(leader, wins, after));
+            world.at(world.now() + soon(), () -> isHealed(leader, wins, after));
         }
+    }
+
+    /** Soon enough also for a leader that has spent what it may send at once. */
+    private long soon() {
+        return Simulation.SECOND + 2 * world.mix.retry();
     }
 
     /** The process that leads and is labelled; null if there is none. */
@@ -41,9 +46,9 @@ final class HealingInvariants {
     private void isHealed(SimulatedProcess leader, int wins, StoredPod then) {
         StoredPod stored = world.server.pod(then.name());
         boolean same = leader() == leader && leader.wins().size() == wins && stored != null && stored.uid().equals(then.uid())
-                && stored.isAlive() && written.get(stored.uid()) <= world.now() - Simulation.SECOND;
+                && stored.isAlive() && written.get(stored.uid()) <= world.now() - soon();
         boolean hindered = HandoverInvariants.isNewsLate(world) || HINDRANCES.stream().anyMatch(world.mix::isOn);
         Invariants.require(!same || hindered || stored.leadership() != null, "I6",
-                () -> leader + " leads, but has not healed " + stored + ", which lost its key a second ago");
+                () -> leader + " leads, but has not healed " + stored + ", which lost its key " + soon() / Simulation.MS + "ms ago");
     }
 }
