@@ -87,13 +87,13 @@ final class ExhaustiveSearch {
 
     private Outcome play() {
         ScriptedWorld undisturbed = world(List.of());
-        List<Single> alone = undisturbed == null ? List.of() : playSingles(firstDeviations(undisturbed));
+        Deviation.Message[] messages = undisturbed == null ? new Deviation.Message[0] : undisturbed.messages();
+        List<Single> alone = playSingles(firstDeviations(messages));
         if (stride > 0) {
             forEach(alone, this::playPairs);
         }
         findings.sort(Comparator.comparing((Finding finding) -> finding.deviations.size()).thenComparing(Finding::toString));
-        int points = undisturbed == null ? 0 : undisturbed.pointCount();
-        return new Outcome(script, points, singles.get(), pairs.get(), allPairs.get(), steps.get(), List.copyOf(findings));
+        return new Outcome(script, messages.length, singles.get(), pairs.get(), allPairs.get(), steps.get(), List.copyOf(findings));
     }
 
     /** Calls the worker with each element and its index, on several threads, until there are enough findings. */
@@ -123,10 +123,10 @@ final class ExhaustiveSearch {
     }
 
     /** First deviations, each alone; only those by which a message is held form a chain, which ends when longer makes no difference. */
-    private static List<List<Deviation>> firstDeviations(ScriptedWorld undisturbed) {
+    private static List<List<Deviation>> firstDeviations(Deviation.Message[] messages) {
         List<List<Deviation>> chains = new ArrayList<>();
-        for (int point = 0; point < undisturbed.pointCount(); point++) {
-            Deviation.Message message = undisturbed.pointAt(point);
+        for (int point = 0; point < messages.length; point++) {
+            Deviation.Message message = messages[point];
             for (Deviation.Kind kind : message.kinds) {
                 chains.add(List.of(Deviation.of(point, kind)));
             }

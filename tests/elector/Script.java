@@ -7,6 +7,9 @@ import java.util.function.Consumer;
  * An everyday situation of an election, as it goes when nothing disturbs it: a group is set up, then comes the <em>phase</em>, in which a
  * schedule of {@link ExhaustiveSearch} may deviate.
  *
+ * <p>No request is under way when etcd is restored: one that is may break I1, which is not guaranteed then. Versions are given a second time,
+ * so a write may find the version that it rests on with other content.
+ *
  * @param name unique
  * @param members pods of the group
  * @param setUp whether the group has a leader before the phase begins
@@ -102,15 +105,12 @@ record Script(String name, int members, boolean setUp, Handover handover, Durati
                     world.server().deleteLease();
                     world.after(3 * MS, world.server()::createLease);
                 }, 250 * MS),
-                script(ETCD_RESTORED, members, world -> world.restore(), 4500 * MS).after(world -> {
+                script("etcd restored from a backup", members, world -> world.restore(), 4500 * MS).after(world -> {
                     world.server().backUp();
                     world.leaderPod().stop();
                     world.play(1500 * MS);
                 }));
     }
-
-    /** Name of the situation without the number of members. */
-    static final String ETCD_RESTORED = "etcd restored from a backup";
 
     @Override
     public String toString() {

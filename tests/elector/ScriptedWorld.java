@@ -277,16 +277,6 @@ final class ScriptedWorld {
         return Arrays.copyOf(points, pointCount);
     }
 
-    /** Number of messages of the phase. */
-    int pointCount() {
-        return pointCount;
-    }
-
-    /** The message of that ordinal. */
-    Deviation.Message pointAt(int point) {
-        return points[point];
-    }
-
     /** Whether a message that is held had to wait for the end of the phase: holding it longer makes no difference. */
     boolean isExhausted() {
         return exhausted;
