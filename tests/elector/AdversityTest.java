@@ -14,28 +14,6 @@ class AdversityTest {
 
     private ElectorBench bench = new ElectorBench();
 
-    /** web-0 leads a group with web-1, in which nothing is left to do. */
-    private void lead() {
-        bench.createParticipant("web-1");
-        bench.start();
-        assertTrue(bench.status().leading(), "the test begins with a leader");
-        bench.mark();
-    }
-
-    /** web-0 follows web-1, which has just renewed. */
-    private void follow() {
-        bench.createParticipant("web-1");
-        bench.takeLease("web-1");
-        bench.start();
-        bench.takeLease("web-1");
-        assertEquals("web-1", bench.status().leader(), "the test begins with a follower");
-        bench.mark();
-    }
-
-    private static boolean isPatch(Effect.Request request, String pod) {
-        return request instanceof Effect.PatchPod patch && patch.name().equals(pod);
-    }
-
     private static boolean isGet(Effect.Request request, String pod) {
         return request instanceof Effect.GetPod get && get.name().equals(pod);
     }
@@ -48,7 +26,7 @@ class AdversityTest {
 
     @Test
     void a_404_that_is_older_than_the_latest_observation_of_a_pod_removes_nothing() {
-        lead();
+        bench.lead();
         bench.hold(request -> isGet(request, "web-1"));
         bench.edit("web-1", null, "true", "0"); // it leaves the watched group
         Effect.GetPod get = bench.open(Effect.GetPod.class);
@@ -75,9 +53,9 @@ class AdversityTest {
 
     @Test
     void a_get_that_was_answered_before_a_deletion_does_not_bring_the_pod_back() {
-        lead();
+        bench.lead();
         Pod before = bench.pod("web-1");
-        bench.hold(request -> isGet(request, "web-1") || isPatch(request, "web-1"));
+        bench.hold(request -> isGet(request, "web-1") || ElectorBench.isPatch(request, "web-1"));
         bench.edit("web-1", "x", "true", "1");
         bench.run(100);
         bench.remove("web-1");
@@ -89,7 +67,7 @@ class AdversityTest {
 
     @Test
     void lease_transitions_begin_again_after_the_largest_number() {
-        follow();
+        bench.follow();
         bench.takeLeaseAsClientGo("somebody", 1, Integer.MAX_VALUE);
         bench.run(Duration.ofSeconds(5));
         assertEquals(SELF, bench.lease().holder());
@@ -98,7 +76,7 @@ class AdversityTest {
 
     @Test
     void a_lease_whose_metadata_is_touched_expires_all_the_same() {
-        follow();
+        bench.follow();
         for (int second = 0; second < 17; second++) {
             bench.run(1000);
             bench.touchLease("note", "touched " + second);
@@ -124,7 +102,7 @@ class AdversityTest {
 
     @Test
     void a_second_process_for_the_same_pod_is_warned_of_and_left_alone() {
-        follow();
+        bench.follow();
         bench.takeLease(SELF); // with the uid of this pod, but not by this process
         bench.run(Duration.ofSeconds(10));
         bench.takeLease(SELF);
@@ -136,7 +114,7 @@ class AdversityTest {
 
     @Test
     void a_lease_that_is_deleted_again_and_again_costs_a_bounded_number_of_requests() {
-        lead();
+        bench.lead();
         for (int i = 0; i < 600; i++) {
             bench.run(100);
             bench.deleteLease();
@@ -151,7 +129,7 @@ class AdversityTest {
 
     @Test
     void a_leader_starts_anew_when_etcd_was_restored() {
-        lead();
+        bench.lead();
         Store.Backup backup = bench.backUp();
         bench.run(Duration.ofMinutes(1));
         String before = bench.lease().version();
@@ -167,7 +145,7 @@ class AdversityTest {
 
     @Test
     void a_follower_finds_out_that_etcd_was_restored_when_its_watch_begins_again() {
-        follow();
+        bench.follow();
         Store.Backup backup = bench.backUp();
         for (int i = 0; i < 20; i++) {
             bench.edit("web-1", "false", "true", Integer.toString(i));
@@ -185,7 +163,7 @@ class AdversityTest {
     @Test
     void a_pod_that_refuses_its_fence_blocks_the_promotion_until_it_changes() {
         bench.createParticipant("web-1");
-        bench.answer(request -> isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
+        bench.answer(request -> ElectorBench.isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
         bench.start();
         assertFalse(bench.pod(SELF).isLabelled());
         assertTrue(logged(Level.WARN).contains("promotion waits for the fence of pod web-1 answer=\"403 denied\""), logged(Level.WARN));
@@ -198,7 +176,7 @@ class AdversityTest {
     void a_pod_that_is_labelled_blocks_the_promotion_even_if_it_changes() {
         bench.createParticipant("web-1");
         bench.edit("web-1", "true", "true", "1");
-        bench.answer(request -> isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
+        bench.answer(request -> ElectorBench.isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
         bench.start();
         bench.setReady("web-1", false);
         bench.run(1000);
@@ -207,7 +185,7 @@ class AdversityTest {
 
     @Test
     void a_leader_that_lost_its_label_while_a_follower_refuses_patches_releases_the_lease() {
-        lead();
+        bench.lead();
         bench.answer(request -> request instanceof Effect.PatchPod ? new Reply.Failed("403 denied", 0) : null);
         bench.edit("web-1", "x", "true", "0");
         bench.edit(SELF, "false", "true", "0");
@@ -219,8 +197,8 @@ class AdversityTest {
 
     @Test
     void conflicts_are_tried_again_after_a_pause_that_does_not_grow() {
-        lead();
-        bench.answer(request -> isPatch(request, SELF) ? new Reply.Conflict() : null);
+        bench.lead();
+        bench.answer(request -> ElectorBench.isPatch(request, SELF) ? new Reply.Conflict() : null);
         bench.edit(SELF, "false", "true", "0");
         bench.run(1000);
         assertTrue(bench.effects(Effect.PatchPod.class).size() >= 10, bench.asked().toString());
@@ -229,7 +207,7 @@ class AdversityTest {
     @Test
     void a_write_that_changes_nothing_is_a_failure_and_backs_off() {
         bench.createParticipant("web-1");
-        bench.answer(request -> isPatch(request, SELF) ? new Reply.PodReply(bench.pod(SELF)) : null);
+        bench.answer(request -> ElectorBench.isPatch(request, SELF) ? new Reply.PodReply(bench.pod(SELF)) : null);
         bench.start();
         assertTrue(logged(Level.WARN).contains("writes to pod web-0 have no effect"), logged(Level.WARN));
         assertTrue(bench.effects(Effect.PatchPod.class).size() < 10, bench.asked().toString());
@@ -237,7 +215,7 @@ class AdversityTest {
 
     @Test
     void labels_that_are_undone_each_time_cost_a_bounded_number_of_requests() {
-        lead();
+        bench.lead();
         for (int i = 0; i < 600; i++) {
             bench.run(100);
             bench.edit("web-1", "x", "true", "1");
@@ -262,9 +240,9 @@ class AdversityTest {
 
     @Test
     void a_leader_that_becomes_ready_before_it_has_released_the_lease_stays() {
-        lead();
+        bench.lead();
         bench.setReady(SELF, false);
-        bench.hold(request -> isPatch(request, SELF));
+        bench.hold(request -> ElectorBench.isPatch(request, SELF));
         bench.run(Duration.ofMillis(15_001)); // the grace is over, and the label is about to go
         bench.setReady(SELF, true);
         bench.hold(request -> false);

@@ -1,3 +1,6 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -342,6 +345,24 @@ final class ElectorBench {
         run(5000);
     }
 
+    /** {@link #SELF} becomes the leader of a group with web-1, in which nothing is left to do; a {@link #mark} follows. */
+    void lead() {
+        createParticipant("web-1");
+        start();
+        assertTrue(status().leading(), "the test begins with a leader");
+        mark();
+    }
+
+    /** {@link #SELF} follows web-1, whose sidecar lives and has just renewed; a {@link #mark} follows. */
+    void follow() {
+        createParticipant("web-1");
+        takeLease("web-1");
+        start();
+        takeLease("web-1");
+        assertEquals("web-1", status().leader(), "the test begins with a follower");
+        mark();
+    }
+
     /** One event, and what the elector does about it; its requests stay open. */
     Turn turn(Event event) {
         Turn turn = new Turn(event, now, elector.on(event, now, wall()));
@@ -382,6 +403,10 @@ final class ElectorBench {
         return turns.stream().skip(mark).filter(turn -> turn.effects().stream()
                 .anyMatch(effect -> effect instanceof Effect.Request asked && shortForm(asked).equals(request)))
                 .map(Turn::now).findFirst().orElseThrow(() -> new AssertionError("not sent: " + request + ", but " + asked()));
+    }
+
+    static boolean isPatch(Effect.Request request, String pod) {
+        return request instanceof Effect.PatchPod patch && patch.name().equals(pod);
     }
 
     private static String shortForm(Effect.Request request) {

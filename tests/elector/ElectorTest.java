@@ -20,46 +20,24 @@ class ElectorTest {
 
     private ElectorBench bench = new ElectorBench();
 
-    /** web-0 leads a group with web-1, in which nothing is left to do. */
-    private void lead() {
-        bench.createParticipant("web-1");
-        bench.start();
-        assertTrue(bench.status().leading(), "the test begins with a leader");
-        bench.mark();
-    }
-
-    /** web-0 follows web-1, whose sidecar lives and has just renewed. */
-    private void follow() {
-        bench.createParticipant("web-1");
-        bench.takeLease("web-1");
-        bench.start();
-        bench.takeLease("web-1");
-        assertEquals("web-1", bench.status().leader(), "the test begins with a follower");
-        bench.mark();
-    }
-
-    private static boolean isPatch(Effect.Request request, String pod) {
-        return request instanceof Effect.PatchPod patch && patch.name().equals(pod);
-    }
-
     // --- Registration ------------------------------------------------------------------------------------------------
 
     @Test
     void a_sidecar_gives_its_pod_the_keys_of_a_follower() {
-        follow();
+        bench.follow();
         assertEquals("false true 0", bench.keys(SELF));
     }
 
     @Test
     void a_registration_adds_only_the_keys_that_are_missing() {
         bench.edit(SELF, "true", null, null); // a predecessor of this container was the leader
-        follow();
+        bench.follow();
         assertEquals("true true 0", bench.keys(SELF));
     }
 
     @Test
     void a_pod_that_is_not_registered_acquires_nothing() {
-        bench.hold(request -> isPatch(request, SELF));
+        bench.hold(request -> ElectorBench.isPatch(request, SELF));
         bench.start();
         bench.run(Duration.ofMinutes(1));
         assertNull(bench.lease());
@@ -98,7 +76,7 @@ class ElectorTest {
     @Test
     void no_leader_is_promoted_over_a_pod_that_cannot_be_fenced() {
         bench.createParticipant("web-1");
-        bench.answer(request -> isPatch(request, "web-1") ? new Reply.Failed("500", 0) : null);
+        bench.answer(request -> ElectorBench.isPatch(request, "web-1") ? new Reply.Failed("500", 0) : null);
         bench.start();
         assertFalse(bench.asked().contains("PATCH web-0 true"));
         bench.answer(request -> null);
@@ -108,7 +86,7 @@ class ElectorTest {
 
     @Test
     void a_put_that_creates_the_lease_is_no_win() {
-        follow();
+        bench.follow();
         bench.answer(request -> request instanceof Effect.PutLease put ? new Reply.LeaseReply(put.lease(), true) : null);
         bench.releaseLease();
         bench.run(100);
@@ -117,7 +95,7 @@ class ElectorTest {
 
     @Test
     void a_sidecar_whose_put_meets_a_conflict_starts_over_with_the_lease_and_the_group() {
-        follow();
+        bench.follow();
         bench.answer(request -> request instanceof Effect.PutLease ? new Reply.Conflict() : null);
         bench.releaseLease();
         bench.run(100);
@@ -129,7 +107,7 @@ class ElectorTest {
 
     @Test
     void a_lease_that_is_missing_is_created_by_the_sidecar_that_acquires_it() {
-        follow();
+        bench.follow();
         bench.deleteLease();
         bench.run(5000);
         assertEquals(List.of("POST lease", "LIST", "PUT web-0"), bench.asked().subList(0, 3));
@@ -138,7 +116,7 @@ class ElectorTest {
 
     @Test
     void a_win_whose_reply_is_lost_is_found_by_a_get_and_won_anew_at_once() {
-        follow();
+        bench.follow();
         bench.answer(request -> request instanceof Effect.PutLease put && client(put) ? new Reply.Failed("connection reset", 0) : null);
         bench.releaseLease();
         bench.run(1000);
@@ -159,7 +137,7 @@ class ElectorTest {
 
     @Test
     void the_pod_that_is_first_in_rank_acquires_a_released_lease_at_once() {
-        follow();
+        bench.follow();
         long released = bench.now();
         bench.releaseLease();
         bench.run(5000);
@@ -168,7 +146,7 @@ class ElectorTest {
 
     @Test
     void a_pod_waits_50_ms_for_each_that_is_newer() {
-        follow();
+        bench.follow();
         bench.createParticipant("web-2");
         bench.createParticipant("web-3");
         bench.takeLease("web-1");
@@ -180,7 +158,7 @@ class ElectorTest {
 
     @Test
     void a_ready_pod_does_not_wait_for_newer_pods_that_are_not() {
-        follow();
+        bench.follow();
         bench.createParticipant("web-2");
         bench.setReady("web-2", false);
         long released = bench.now();
@@ -191,7 +169,7 @@ class ElectorTest {
 
     @Test
     void a_pod_that_is_not_ready_waits_a_retry_period_more_while_another_is() {
-        follow();
+        bench.follow();
         bench.createParticipant("web-2");
         bench.setReady(SELF, false);
         long released = bench.now();
@@ -202,7 +180,7 @@ class ElectorTest {
 
     @Test
     void a_pod_that_is_not_ready_leads_where_no_pod_is() {
-        follow();
+        bench.follow();
         bench.setReady(SELF, false);
         bench.setReady("web-1", false);
         bench.releaseLease();
@@ -212,7 +190,7 @@ class ElectorTest {
 
     @Test
     void a_terminating_pod_acquires_nothing() {
-        follow();
+        bench.follow();
         bench.beginDeletion(SELF);
         bench.releaseLease();
         bench.run(Duration.ofMinutes(1));
@@ -221,7 +199,7 @@ class ElectorTest {
 
     @Test
     void the_last_holder_waits_a_retry_period_more_than_the_others() {
-        lead();
+        bench.lead();
         long emptied = bench.now();
         bench.releaseLease(); // by hand
         assertFalse(bench.status().leading());
@@ -232,7 +210,7 @@ class ElectorTest {
 
     @Test
     void a_participant_whose_turn_does_not_come_asks_for_nothing() {
-        follow();
+        bench.follow();
         for (int i = 10; i < 40; i++) {
             bench.createParticipant("web-" + i);
         }
@@ -250,7 +228,7 @@ class ElectorTest {
 
     @Test
     void a_lease_expires_when_it_was_not_renewed_for_the_duration_that_its_holder_recorded() {
-        follow();
+        bench.follow();
         long renewed = bench.now();
         bench.takeLeaseAsClientGo("web-1", 6);
         bench.run(5999);
@@ -261,7 +239,7 @@ class ElectorTest {
 
     @Test
     void a_recorded_duration_of_more_than_an_hour_counts_as_the_own_one() {
-        follow();
+        bench.follow();
         long renewed = bench.now();
         bench.takeLeaseAsClientGo("web-1", 1_000_000);
         bench.run(20_000);
@@ -270,7 +248,7 @@ class ElectorTest {
 
     @Test
     void a_holder_whose_pod_was_deleted_is_not_waited_for() {
-        follow();
+        bench.follow();
         bench.remove("web-1");
         bench.run(1000);
         assertEquals(List.of("GET web-1", "LIST", "PUT web-0", "PATCH web-0 true"), bench.asked());
@@ -278,7 +256,7 @@ class ElectorTest {
 
     @Test
     void a_holder_whose_pod_was_replaced_under_its_name_is_not_waited_for() {
-        follow();
+        bench.follow();
         bench.remove("web-1");
         bench.createParticipant("web-1");
         bench.run(1000);
@@ -287,7 +265,7 @@ class ElectorTest {
 
     @Test
     void a_holder_whose_pod_has_finished_is_not_waited_for() {
-        follow();
+        bench.follow();
         bench.finish("web-1");
         bench.run(1000);
         assertTrue(bench.status().leading());
@@ -295,7 +273,7 @@ class ElectorTest {
 
     @Test
     void a_holder_whose_pod_only_lost_its_label_is_waited_for() {
-        follow();
+        bench.follow();
         bench.edit("web-1", null, null, null);
         bench.run(10_000);
         assertTrue(bench.asked().contains("GET web-1"));
@@ -329,7 +307,7 @@ class ElectorTest {
 
     @Test
     void a_leader_renews_once_per_retry_period_and_asks_for_nothing_else() {
-        lead();
+        bench.lead();
         bench.silenceWatches();
         bench.run(20_000);
         assertEquals(List.of("PUT web-0"), bench.asked().stream().distinct().toList());
@@ -338,7 +316,7 @@ class ElectorTest {
 
     @Test
     void a_leader_renews_before_it_heals() {
-        lead();
+        bench.lead();
         bench.edit("web-1", "true", "true", bench.status().epoch());
         bench.run(100);
         assertEquals(List.of("PUT web-0", "PATCH web-1 false"), bench.asked());
@@ -346,8 +324,8 @@ class ElectorTest {
 
     @Test
     void a_leader_observes_a_pod_again_after_a_conflict_and_renews_before_it_writes() {
-        lead();
-        bench.hold(request -> isPatch(request, "web-1"));
+        bench.lead();
+        bench.hold(request -> ElectorBench.isPatch(request, "web-1"));
         bench.edit("web-1", "true", "true", "1");
         bench.run(100);
         bench.edit("web-1", "true", "true", "2"); // the patch that is under way rests on the version before
@@ -360,7 +338,7 @@ class ElectorTest {
 
     @Test
     void a_leader_restores_the_keys_of_its_own_pod() {
-        lead();
+        bench.lead();
         bench.edit(SELF, null, null, null);
         bench.run(1000);
         assertEquals("true true " + bench.status().epoch(), bench.keys(SELF));
@@ -368,7 +346,7 @@ class ElectorTest {
 
     @Test
     void a_follower_restores_only_missing_keys_of_its_own_pod() {
-        follow();
+        bench.follow();
         bench.edit(SELF, null, "no", "0");
         bench.edit("web-1", null, null, null);
         bench.run(1000);
@@ -378,7 +356,7 @@ class ElectorTest {
 
     @Test
     void a_leader_that_learns_of_another_holder_writes_nothing_more() {
-        lead();
+        bench.lead();
         bench.takeLease("web-1");
         bench.edit("web-1", "true", "true", "9");
         bench.run(1000);
@@ -388,7 +366,7 @@ class ElectorTest {
 
     @Test
     void a_leader_whose_pod_refuses_the_label_releases_the_lease_and_stands_back_for_a_lease_duration() {
-        bench.answer(request -> isPatch(request, SELF) && ((Effect.PatchPod) request).leadership().equals("true")
+        bench.answer(request -> ElectorBench.isPatch(request, SELF) && ((Effect.PatchPod) request).leadership().equals("true")
                 ? new Reply.Failed("422 refused by a webhook", 0) : null);
         lead(false);
         bench.run(40_000);
@@ -403,7 +381,7 @@ class ElectorTest {
 
     @Test
     void the_kubernetes_event_follows_the_promotion_and_the_end_of_the_hand_over() {
-        lead();
+        bench.lead();
         bench.turn(new Event.Stop());
         bench.run(100);
         assertEquals(List.of(), bench.effects(Effect.RecordEvent.class));
@@ -419,7 +397,7 @@ class ElectorTest {
 
     @Test
     void a_leader_that_is_terminated_releases_the_lease_and_keeps_its_label_until_its_successor_takes_it() {
-        lead();
+        bench.lead();
         bench.turn(new Event.Stop());
         bench.run(500);
         assertEquals(List.of("PUT nobody"), bench.asked());
@@ -432,7 +410,7 @@ class ElectorTest {
 
     @Test
     void a_leader_without_a_successor_removes_its_label_after_two_seconds() {
-        lead();
+        bench.lead();
         long stopped = bench.now();
         bench.turn(new Event.Stop());
         bench.run(3000);
@@ -451,7 +429,7 @@ class ElectorTest {
 
     @Test
     void a_leader_whose_promotion_may_still_arrive_fences_its_own_pod_before_it_exits() {
-        bench.answer(request -> isPatch(request, SELF) && ((Effect.PatchPod) request).leadership().equals("true")
+        bench.answer(request -> ElectorBench.isPatch(request, SELF) && ((Effect.PatchPod) request).leadership().equals("true")
                 ? new Reply.Failed("timeout", 0) : null);
         lead(false);
         bench.turn(new Event.Stop());
@@ -462,7 +440,7 @@ class ElectorTest {
 
     @Test
     void a_leader_whose_successor_does_not_fence_it_removes_its_label_3200_ms_after_sigterm() {
-        lead();
+        bench.lead();
         long stopped = bench.now();
         bench.turn(new Event.Stop());
         bench.run(100);
@@ -473,7 +451,7 @@ class ElectorTest {
 
     @Test
     void a_leader_whose_successor_is_no_sidecar_removes_its_label_at_once() {
-        lead();
+        bench.lead();
         bench.turn(new Event.Stop());
         bench.run(100);
         bench.takeLeaseAsClientGo("web-9", 15);
@@ -484,8 +462,8 @@ class ElectorTest {
 
     @Test
     void a_release_waits_250_ms_at_most_for_a_pod_write_that_is_under_way() {
-        lead();
-        bench.hold(request -> isPatch(request, "web-1"));
+        bench.lead();
+        bench.hold(request -> ElectorBench.isPatch(request, "web-1"));
         bench.edit("web-1", "true", "true", "1");
         bench.run(100);
         long stopped = bench.now();
@@ -496,7 +474,7 @@ class ElectorTest {
 
     @Test
     void a_release_whose_reply_is_lost_is_looked_up() {
-        lead();
+        bench.lead();
         bench.answer(request -> request instanceof Effect.PutLease put && !put.lease().isHeld() && bench.releaseLease() != null
                 ? new Reply.Failed("connection reset", 0) : null);
         bench.turn(new Event.Stop());
@@ -506,7 +484,7 @@ class ElectorTest {
 
     @Test
     void a_process_ends_four_seconds_after_sigterm_whatever_is_left_undone() {
-        lead();
+        bench.lead();
         bench.hold(request -> true);
         bench.turn(new Event.Stop());
         bench.run(3999);
@@ -517,7 +495,7 @@ class ElectorTest {
 
     @Test
     void a_leader_whose_pod_is_deleted_hands_over_and_stays_until_sigterm() {
-        lead();
+        bench.lead();
         bench.beginDeletion(SELF);
         bench.run(100);
         assertEquals(List.of("PUT nobody"), bench.asked());
@@ -532,13 +510,13 @@ class ElectorTest {
 
     @Test
     void a_sidecar_whose_pod_is_gone_or_replaced_exits() {
-        follow();
+        bench.follow();
         bench.remove(SELF);
         bench.run(100);
         assertEquals(0, bench.exitCode());
 
         bench = new ElectorBench();
-        follow();
+        bench.follow();
         bench.remove(SELF);
         bench.createPod(SELF);
         bench.run(100);
@@ -548,7 +526,7 @@ class ElectorTest {
     @Test
     void after_exit_a_deletion_removes_the_label_and_the_lease_is_kept_until_sigterm() {
         bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
-        lead();
+        bench.lead();
         bench.beginDeletion(SELF);
         bench.run(30_000);
         assertEquals("false", bench.pod(SELF).leadership());
@@ -562,7 +540,7 @@ class ElectorTest {
     @Test
     void after_exit_a_label_that_somebody_puts_on_a_terminating_pod_is_removed() {
         bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
-        lead();
+        bench.lead();
         bench.beginDeletion(SELF);
         bench.run(100);
         bench.edit(SELF, "true", "true", "1");
@@ -574,7 +552,7 @@ class ElectorTest {
 
     @Test
     void an_unready_leader_removes_its_label_after_the_grace_and_releases_the_lease() {
-        lead();
+        bench.lead();
         long unready = bench.now();
         bench.setReady(SELF, false);
         bench.run(16_000);
@@ -585,7 +563,7 @@ class ElectorTest {
 
     @Test
     void an_unready_leader_stays_where_no_other_pod_is_ready() {
-        lead();
+        bench.lead();
         bench.setReady("web-1", false);
         bench.setReady(SELF, false);
         bench.run(60_000);
@@ -597,7 +575,7 @@ class ElectorTest {
         for (TestConfig config : List.of(TestConfig.config().unreadyGrace(Duration.ZERO),
                 TestConfig.config().handover(Handover.AFTER_EXIT))) {
             bench = new ElectorBench(config.build());
-            lead();
+            bench.lead();
             bench.setReady(SELF, false);
             bench.run(60_000);
             assertFalse(bench.asked().contains("PUT nobody"));
@@ -606,7 +584,7 @@ class ElectorTest {
 
     @Test
     void a_lapse_shorter_than_the_grace_changes_nothing() {
-        lead();
+        bench.lead();
         bench.setReady(SELF, false);
         bench.run(14_000);
         bench.setReady(SELF, true);
@@ -616,7 +594,7 @@ class ElectorTest {
 
     @Test
     void an_unready_leader_steps_down_again_only_after_another_pod_has_become_ready_and_a_lease_duration_later() {
-        lead();
+        bench.lead();
         bench.setReady(SELF, false);
         bench.run(60_000); // the sidecar of web-1 is dead: web-0 leads again
         assertTrue(bench.status().leading());
@@ -631,7 +609,7 @@ class ElectorTest {
 
     @Test
     void a_follower_sends_nothing_while_the_watch_shows_renewals() {
-        follow();
+        bench.follow();
         for (int i = 0; i < 20; i++) {
             bench.run(2000);
             bench.takeLease("web-1");
@@ -641,7 +619,7 @@ class ElectorTest {
 
     @Test
     void a_lease_without_an_event_for_two_renewal_intervals_is_asked_for_once_per_retry_period() {
-        follow();
+        bench.follow();
         bench.run(2000);
         bench.takeLease("web-1");
         bench.mark();
@@ -654,7 +632,7 @@ class ElectorTest {
 
     @Test
     void watches_that_miss_what_a_get_shows_are_restarted() {
-        follow();
+        bench.follow();
         bench.run(2000);
         bench.takeLease("web-1"); // so renewals come every two seconds
         bench.silenceWatches();
@@ -669,7 +647,7 @@ class ElectorTest {
 
     @Test
     void a_live_holder_that_a_silent_watch_hides_is_not_deposed() {
-        follow();
+        bench.follow();
         bench.silenceWatches();
         for (int i = 0; i < 20; i++) {
             bench.run(2000);
@@ -697,7 +675,7 @@ class ElectorTest {
 
     @Test
     void the_epoch_of_each_win_is_another() {
-        lead();
+        bench.lead();
         String first = bench.status().epoch();
         bench.releaseLease();
         bench.run(5000);
