@@ -687,7 +687,7 @@ class ElectorTest {
 
     @Test
     void the_deletion_cost_is_on_the_leader_and_goes_with_its_label() {
-        lead();
+        bench.lead();
         assertEquals("100", bench.deletionCost(SELF));
         assertNull(bench.deletionCost("web-1"));
         bench.turn(new Event.Stop());
@@ -721,7 +721,7 @@ class ElectorTest {
     void without_a_deletion_cost_a_leader_writes_none_and_removes_its_own() {
         bench = new ElectorBench(TestConfig.config().deletionCost(0).build());
         bench.annotate(SELF, Map.of(Config.DELETION_COST, "100", "web/deletion-cost", "100"));
-        lead();
+        bench.lead();
         assertNull(bench.deletionCost(SELF));
     }
 }
