@@ -411,7 +411,7 @@ class ConnectionTest {
             int before = runs();
             first.set(before + 1);
             Wait.until("the next token is used", PATIENCE, () -> usersOf(own).contains("user-" + (before + 1)));
-            assertFalse(sidecar.log().contains("401"), sidecar.log());
+            assertFalse(sidecar.log().contains("401 Unauthorized"), sidecar.log());
         }
     }
 
@@ -612,7 +612,7 @@ class ConnectionTest {
                 "KUBECONFIG", user("token: wrong").toString());
         try (SidecarProcess sidecar = SidecarProcess.start(environment, BRISK.toArray(String[]::new))) {
             sidecar.awaitLog("started version", PATIENCE);
-            sidecar.awaitLog("401", PATIENCE);
+            sidecar.awaitLog("401 Unauthorized", PATIENCE);
             List<String> lines = sidecar.log().lines().filter(line -> line.contains("leader-labeler - ")).toList();
             lines.forEach(line -> assertTrue(line.matches(LOG_TIME + " .*"), line));
             Instant time = Instant.parse(lines.getFirst().replaceFirst(" .*", "").replaceFirst("[-+]\\d\\d:\\d\\d$", "Z"));
