@@ -33,6 +33,7 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A sidecar reaches every API server that kubectl reaches, by the same kubeconfigs; what it cannot use gets one line. */
 class ConnectionTest {
@@ -511,9 +512,11 @@ class ConnectionTest {
         return Stream.of("http", "socks5");
     }
 
-    @ConcurrentTest
-    void a_proxy_that_cannot_be_used_is_refused_by_field_and_file() throws IOException {
-        Path kubeconfig = write("config", kubeconfig(here() + ", proxy-url: \"https://user:s3cret@127.0.0.1:1\"", "token: alice-token"));
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @ValueSource(strings = {"https://127.0.0.1:1", "http://user:s3cret@127.0.0.1:1", "http://127.0.0.1"})
+    void a_proxy_that_cannot_be_used_is_refused_by_field_and_file(String url) throws IOException {
+        Path kubeconfig = write("config", kubeconfig(here() + ", proxy-url: \"" + url + "\"", "token: alice-token"));
         Result result = check(kubeconfig);
         result.assertOneLine("proxy-url", kubeconfig.toString());
         assertFalse(result.lines().toString().contains("s3cret"), result.lines().toString());
