@@ -15,7 +15,11 @@ fail() { echo "build.sh: $1" >&2; exit "${2:-1}"; }
 wanted='' kine='' mode=-mod=readonly part=''
 while [ $# -gt 0 ]; do
     case $1 in
-        --version) [ $# -gt 1 ] || fail "--version: cannot tell which: there is no value; give one like 1.34.4" 2; wanted=v${2#v}; shift 2 ;;
+        --version)
+            [ $# -gt 1 ] || fail "--version: cannot tell which: there is no value; give one like 1.34.4" 2
+            wanted=v${2#v}
+            shift 2
+            ;;
         --kine) kine=yes; shift ;;
         -*) fail "$1: cannot be understood: there is --version X.Y.Z and --kine" 2 ;;
         *) break ;;
