@@ -73,7 +73,8 @@ class InjectedTest {
                   - name: shop
                     image: %s
                     ports: [{containerPort: 8080}]
-                    lifecycle: {preStop: {sleep: {seconds: 3}}}
+                    # Longer than the Services take to follow on a busy machine; three seconds are enough elsewhere.
+                    lifecycle: {preStop: {sleep: {seconds: 10}}}
                     readinessProbe: {httpGet: {path: /, port: 8080}, periodSeconds: 2}
                     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
             """;
