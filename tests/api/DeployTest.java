@@ -301,7 +301,7 @@ class DeployTest {
             assertRefused("owners or finalizers", patch(sidecar, group, "probe", "{\"metadata\":{\"finalizers\":[\"example.com/hold\"]}}"));
             for (String written : List.of(
                     metadata("labels", "web/is-leader", "\"false\""), metadata("labels", "web/participant", "\"true\""),
-                    metadata("annotations", "web/epoch", "\"1\""),
+                    metadata("annotations", "web/epoch", "\"1\""), metadata("annotations", "web/deletion-cost", "\"100\""),
                     metadata("annotations", COST, "\"100\""), metadata("annotations", COST, "null"))) {
                 assertDone(patch(sidecar, group, "probe", written));
             }
