@@ -17,7 +17,10 @@ final class RawInvariants {
 
     private static final String DELETION_COST = "controller.kubernetes.io/pod-deletion-cost";
     private static final Set<String> OUR_LABELS = Set.of(LEADERSHIP, PARTICIPATION);
-    private static final Set<String> OUR_ANNOTATIONS = Set.of(EPOCH, DELETION_COST);
+    /** Says which deletion cost is ours: only one of the same value. */
+    private static final String OWN_DELETION_COST = "web/deletion-cost";
+    private static final Set<String> OUR_ANNOTATIONS = Set.of(EPOCH, OWN_DELETION_COST);
+    private static final Set<String> OUR_ANNOTATIONS_AND_COST = Set.of(EPOCH, OWN_DELETION_COST, DELETION_COST);
     private static final Set<String> SERVERS_KEYS = Set.of("labels", "annotations", "resourceVersion");
 
     private final Set<String> labelled = new HashSet<>();
@@ -83,7 +86,13 @@ final class RawInvariants {
         Map<String, Object> other = Json.object(after, "metadata");
         return isSame(before, after, Set.of("metadata")) && isSame(one, other, SERVERS_KEYS)
                 && isSame(Json.object(one, "labels"), Json.object(other, "labels"), OUR_LABELS)
-                && isSame(Json.object(one, "annotations"), Json.object(other, "annotations"), OUR_ANNOTATIONS);
+                && isSame(Json.object(one, "annotations"), Json.object(other, "annotations"),
+                        isCostOurs(one) && isCostOurs(other) ? OUR_ANNOTATIONS_AND_COST : OUR_ANNOTATIONS);
+    }
+
+    /** Whether a pod has no deletion cost but one that a leader wrote. */
+    private static boolean isCostOurs(Map<String, Object> metadata) {
+        return Objects.equals(Json.text(metadata, "annotations", DELETION_COST), Json.text(metadata, "annotations", OWN_DELETION_COST));
     }
 
     /** Whether two objects have the same fields with the same values, those aside that are named. */

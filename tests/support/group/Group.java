@@ -94,7 +94,7 @@ final class Group implements AutoCloseable {
         this.arguments.addAll(flags);
         this.leaseName = flag("--lease-name", election);
         this.keys = new Witness.Keys(flag("--leadership-label", election + "/is-leader"),
-                flag("--participation-label", election + "/participant"), election + "/epoch");
+                flag("--participation-label", election + "/participant"), election + "/epoch", election + "/deletion-cost");
         this.leaseSeconds = Config.duration("--lease-duration", flag("--lease-duration", "15s")).toSeconds();
         this.client = server.client();
         this.core = new CoreV1Api(client);

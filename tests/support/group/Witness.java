@@ -28,8 +28,8 @@ import java.util.stream.Collectors;
  */
 final class Witness implements AutoCloseable {
 
-    /** The keys that the sidecars of one election write. */
-    record Keys(String leadership, String participation, String epoch) {}
+    /** The keys that the sidecars of one election write; {@code cost} is the annotation that says which deletion cost is theirs. */
+    record Keys(String leadership, String participation, String epoch, String cost) {}
 
     /**
      * One revision of a pod.
@@ -128,6 +128,10 @@ final class Witness implements AutoCloseable {
         labels.keySet().removeAll(List.of(keys.leadership(), keys.participation()));
         Map<String, Object> annotations = new TreeMap<>(Json.object(pod, "metadata", "annotations"));
         annotations.remove(keys.epoch());
+        Object cost = annotations.remove(keys.cost());
+        if (cost != null) {
+            annotations.remove("controller.kubernetes.io/pod-deletion-cost", cost);
+        }
         Map<String, Object> metadata = new TreeMap<>(Json.object(pod, "metadata"));
         metadata.keySet().removeAll(List.of("resourceVersion", "managedFields"));
         metadata.put("labels", labels);
