@@ -468,6 +468,11 @@ record Config(String election, String pod, String namespace, String leadershipLa
         return election + "/holder";
     }
 
+    /** Annotation of the Lease: the name of the pod that is to lead whenever it can, for users to set. */
+    String preferredLeaderAnnotation() {
+        return election + "/preferred-leader";
+    }
+
     /** How long one call to the API server may take: two of them fit into renew-deadline. */
     Duration callTimeout() {
         return renewDeadline.dividedBy(2);
@@ -573,10 +578,11 @@ record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
  * @param claim null if nobody holds it, or somebody whose claim is not proven. A client-go program keeps foreign annotations, when it takes
  *     over (another name or acquireTime) and when it goes on under the name of a pod of ours (another renewTime), so ours counts only while
  *     all three equal the record's.
+ * @param preferred name of the pod that somebody wants to lead; empty if none is named
  * @param origin the decoded object, carried along so that a PUT keeps what other people wrote there; null for a new one
  */
 record Lease(String version, String uid, String holder, Integer durationSeconds, Instant acquireTime, Instant renewTime, int transitions,
-        Claim claim, Object origin) {
+        Claim claim, String preferred, Object origin) {
 
     Lease {
         boolean agrees = claim != null && claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime)
@@ -607,12 +613,13 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
      */
     Lease heldBy(Claim claim, long durationSeconds) {
         int changes = holder.equals(claim.pod()) ? transitions : transitions == Integer.MAX_VALUE ? 0 : transitions + 1;
-        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), claim.renewTime(), changes, claim, origin);
+        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), claim.renewTime(), changes, claim, preferred,
+                origin);
     }
 
     /** The record that frees this Lease, as client-go writes it: no holder, one second, transitions kept; our annotation removed. */
     Lease released(Instant time) {
-        return new Lease(version, uid, "", 1, time, time, transitions, null, origin);
+        return new Lease(version, uid, "", 1, time, time, transitions, null, preferred, origin);
     }
 }
 
@@ -787,6 +794,7 @@ sealed interface Effect {
  * What the elector lets others know: probes, metrics, the role file.
  *
  * @param leader name of the pod that holds the Lease, empty if nobody does
+ * @param preferred name of the pod that the Lease's annotation wants to lead, empty if it names none
  * @param leading whether this pod leads: it won the Lease, is labelled, and renewed within renew-deadline
  * @param leadsUntil until when {@code leading} may be believed, in the elector's nanoseconds; 0 while it does not lead
  * @param epoch fencing token of this pod's leadership, {@code "0"} while it does not lead
@@ -794,7 +802,7 @@ sealed interface Effect {
  * @param participants names of the group's pods
  * @param registered whether the own pod has got its labels
  */
-record Status(String leader, String self, boolean leading, long leadsUntil, String epoch, Instant since, List<String> participants,
+record Status(String leader, String preferred, String self, boolean leading, long leadsUntil, String epoch, Instant since, List<String> participants,
         boolean registered, Statistics statistics) {
 
     boolean isLeading(long now) {
@@ -926,7 +934,9 @@ sealed interface Role {
         /** The own pod is not Ready while another participant is. */
         UNREADY("not ready"),
         /** The own pod could not be labelled for a lease-duration. */
-        UNLABELLED("not labelled");
+        UNLABELLED("not labelled"),
+        /** The Lease is offered to the preferred leader. */
+        PREFERRED("another leader is preferred");
 
         private final String text;
 
@@ -962,6 +972,8 @@ final class KnownLease {
     private long renewalInterval;
     private String previousHolder = "";
     private Instant holderSince = Instant.EPOCH;
+    private long holderChangedAt;
+    private long preferredChangedAt;
     private long transitions;
     private String goneUid;
     private long goneAt;
@@ -1036,7 +1048,11 @@ final class KnownLease {
         }
         if (!holder.equals(holder())) {
             holderSince = wallClock;
+            holderChangedAt = now;
             transitions++;
+        }
+        if (!preferred().equals(seen == null ? "" : seen.preferred())) {
+            preferredChangedAt = now;
         }
         if (!known) {
             firstClaim = seen == null ? null : seen.claim();
@@ -1145,6 +1161,21 @@ final class KnownLease {
         return holderSince;
     }
 
+    /** The same by the monotonic clock; 0 before the first change. */
+    long holderChangedAt() {
+        return holderChangedAt;
+    }
+
+    /** Name of the pod that somebody wants to lead; empty if none is named. */
+    String preferred() {
+        return lease == null ? "" : lease.preferred();
+    }
+
+    /** When {@link #preferred} was last observed to change; 0 before the first change. */
+    long preferredChangedAt() {
+        return preferredChangedAt;
+    }
+
     long transitions() {
         return transitions;
     }
@@ -1188,8 +1219,13 @@ final class KnownLease {
     }
 }
 
-/** A version of a pod, and its place in the order of observations and requests: when this process came to know it. */
-record Observation(Pod pod, long sequence) {}
+/**
+ * A version of a pod.
+ *
+ * @param sequence its place in the order of observations and requests: when this process came to know it
+ * @param readinessSince since when the pod has been observed Ready, or not Ready, without a change between; nanoseconds
+ */
+record Observation(Pod pod, long sequence, long readinessSince) {}
 
 /** The newest observation of each pod that has the leadership key; never replaced by an older one. */
 final class KnownGroup {
@@ -1206,7 +1242,6 @@ final class KnownGroup {
     /** The newest version of any pod or list that was observed, and the place of that observation. */
     private String newest = "0";
     private long newestSequence;
-    private long unreadySince;
     private boolean anotherBecameReady = true;
 
     /** {@code sequence} gives each observation its place. */
@@ -1265,13 +1300,10 @@ final class KnownGroup {
         if (!ResourceVersion.isNewer(seen.version(), newestKnown)) {
             return;
         }
-        if (isSelf(seen.name())) {
-            unreadySince = last == null || last.pod().ready() ? now : unreadySince;
-        } else if (seen.ready() && (last == null || !last.pod().ready())) {
-            anotherBecameReady = true;
-        }
+        boolean isReadinessNew = last == null || last.pod().ready() != seen.ready() || !last.pod().uid().equals(seen.uid());
+        anotherBecameReady |= !isSelf(seen.name()) && seen.ready() && isReadinessNew;
         long place = sequence.getAsLong();
-        pods.put(seen.name(), new Observation(seen, place));
+        pods.put(seen.name(), new Observation(seen, place, isReadinessNew ? now : last.readinessSince()));
         stale.remove(seen.name());
         noteVersion(seen.version(), place);
     }
@@ -1364,11 +1396,6 @@ final class KnownGroup {
 
     List<String> stale() {
         return List.copyOf(stale);
-    }
-
-    /** Since when the own pod has not been Ready. Valid while it is not. */
-    long unreadySince() {
-        return unreadySince;
     }
 
     /** Whether another pod has become Ready since {@link #steppedDown}. */
@@ -1602,6 +1629,8 @@ final class Elector {
     private long stopAt = NEVER;
     /** When this pod last stepped down because it was not Ready; NEVER if it never has. */
     private long steppedDownAt = NEVER;
+    /** When this pod last offered the Lease to the preferred leader; NEVER if it never has. */
+    private long offeredAt = NEVER;
     /** Version on which {@code true} was last written to the own pod: while the pod has it, the write may still arrive. */
     private String promotedOnVersion;
     /** The latest time that was written into the Lease. */
@@ -1990,22 +2019,37 @@ final class Elector {
         return isHeldBySelf() || reachedElseWakeAt(lease.freeAt() + acquireDelay(own));
     }
 
-    /** How long this pod waits for higher-ranked pods before it acquires a free Lease: Ready, then the newest, the last holder at the end. */
+    /**
+     * How long this pod waits for higher-ranked pods before it acquires a free Lease: the preferred leader first, then Ready pods, then the
+     * newest, the last holder at the end. While the preferred leader can lead, the others wait longer, and the one that offered the Lease, and
+     * so is still labelled, is the first to take it back.
+     */
     private long acquireDelay(Pod own) {
+        Pod preferred = preferredLeader();
+        if (preferred != null && (preferred == own || own.isLabelled() && own.ready())) {
+            return preferred == own ? 0 : retryPeriod / 2;
+        }
         List<Pod> others = others().filter(Pod::isAlive).toList();
         String last = lastHolder();
         boolean wasLast = own.name().equals(last);
         long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
         boolean anotherIsReady = !own.ready() && others.stream().anyMatch(Pod::ready);
-        return Math.min(before * RANK_DELAY, retryPeriod) + (wasLast || anotherIsReady || isOfOlderRevision(own) ? retryPeriod : 0);
+        return Math.min(before * RANK_DELAY, retryPeriod) + (wasLast || anotherIsReady || preferred != null || isOfOlderRevision(own) ? retryPeriod : 0);
     }
 
     /** Whether a rolling update is about to replace this pod: the newest Ready pod is of another revision. */
-    private boolean isOfOlderRevision(Pod own) {
-        Optional<Pod> newest = Stream.concat(others(), Stream.of(own)).filter(p -> p.isAlive() && p.ready())
+    private boolean isOfOlderRevision(Pod pod) {
+        Optional<Pod> newest = group.all().filter(p -> isOurs(p) && p.isAlive() && p.ready())
                 .max(Comparator.comparing(Pod::created).thenComparing(Pod::name));
-        return newest.isPresent() && own.revision() != null && newest.get().revision() != null
-                && !own.revision().equals(newest.get().revision());
+        return newest.isPresent() && pod.revision() != null && newest.get().revision() != null
+                && !pod.revision().equals(newest.get().revision());
+    }
+
+    /** The pod that the Lease's annotation names, if it is a participant that can lead; null otherwise. The lead moves only with EARLY. */
+    private Pod preferredLeader() {
+        Observation named = config.handover() == Handover.EARLY ? group.get(lease.preferred()) : null;
+        Pod pod = named == null ? null : named.pod();
+        return pod != null && isOurs(pod) && pod.hasAllKeys() && pod.isAlive() && pod.ready() && !isOfOlderRevision(pod) ? pod : null;
     }
 
     /** The pod that held the Lease last: where no holder was observed, the labelled one; empty if there is none. */
@@ -2088,6 +2132,11 @@ final class Elector {
             startReleasing(Role.Reason.UNREADY, 0);
             return;
         }
+        if (shouldOfferToPreferred()) {
+            offeredAt = now;
+            startReleasing(Role.Reason.PREFERRED, 0);
+            return;
+        }
         boolean isLabelled = group.own() != null && group.own().isLabelled();
         leading.unlabelledSince = isLabelled ? NEVER : Math.min(leading.unlabelledSince, now);
         boolean needsRenewal = reconcileLabels(leading);
@@ -2114,8 +2163,24 @@ final class Elector {
         Pod own = group.own();
         return !config.unreadyGrace().isZero() && config.handover() == Handover.EARLY && own != null && !own.ready()
                 && group.anotherBecameReady() && others().anyMatch(p -> p.isAlive() && p.ready())
-                && reachedElseWakeAt(group.unreadySince() + config.unreadyGrace().toNanos())
+                && reachedElseWakeAt(group.get(config.pod()).readinessSince() + config.unreadyGrace().toNanos())
                 && (steppedDownAt == NEVER || reachedElseWakeAt(steppedDownAt + leaseDuration));
+    }
+
+    /**
+     * Whether the preferred leader is to lead instead of this pod: it has been named, and has been Ready, for unready-grace, and the holder
+     * has not changed for a lease-duration. It is offered the Lease once. If it does not acquire it, because its sidecar is dead, the next
+     * offer comes only after it was named, or became Ready, anew.
+     */
+    private boolean shouldOfferToPreferred() {
+        Pod preferred = preferredLeader();
+        if (preferred == null || group.isSelf(preferred.name())) {
+            return false;
+        }
+        long eligibleSince = Math.max(lease.preferredChangedAt(), group.get(preferred.name()).readinessSince());
+        long grace = Math.max(config.unreadyGrace().toNanos(), retryPeriod);
+        return (offeredAt == NEVER || offeredAt < eligibleSince) && reachedElseWakeAt(eligibleSince + grace)
+                && reachedElseWakeAt(lease.holderChangedAt() + leaseDuration);
     }
 
     /**
@@ -2245,14 +2310,12 @@ final class Elector {
 
     /** The order of the steps is the protocol: each waits for the one before. */
     private void release(Role.Releasing releasing) {
-        // 1. An unready leader serves no requests: its label goes first. One that is Ready again keeps the Lease.
-        boolean isUnready = releasing.reason == Role.Reason.UNREADY;
-        if (isUnready && isHeldBySelf() && !isTerminating() && group.own() != null && group.own().ready()
-                && !requests.isPending(Requests.LEASE)) {
+        // 1. Keep a Lease that need not be released any more. An unready leader serves no requests: its label goes first.
+        if (isPointless(releasing) && isHeldBySelf() && !requests.isPending(Requests.LEASE)) {
             finishReleasing(releasing);
             return;
         }
-        if (isUnready && mayCarryLabel()) {
+        if (releasing.reason == Role.Reason.UNREADY && mayCarryLabel()) {
             sendSelfFence();
             return;
         }
@@ -2269,12 +2332,30 @@ final class Elector {
             return;
         }
         releasing.releasedAt = Math.min(releasing.releasedAt, now);
-        // 3. Wait until a successor fences this pod; take the label off if none will. 4. Done.
+        // 3. Wait until a successor fences this pod; take the label off if none will, or the Lease back if it was an offer. 4. Done.
         if (!mayCarryLabel()) {
             finishReleasing(releasing);
         } else if (!awaitsFence(releasing)) {
-            sendSelfFence();
+            if (isOffer(releasing) && !lease.isHeld()) {
+                finishReleasing(releasing);
+            } else {
+                sendSelfFence();
+            }
         }
+    }
+
+    /** Whether the reason to release the Lease is gone: the unready pod is Ready, or the preferred leader cannot lead. */
+    private boolean isPointless(Role.Releasing releasing) {
+        return !isTerminating() && switch (releasing.reason) {
+            case UNREADY -> group.own() != null && group.own().ready();
+            case PREFERRED -> preferredLeader() == null;
+            default -> false;
+        };
+    }
+
+    /** Whether this pod lives on, and offers the Lease to the preferred leader. */
+    private boolean isOffer(Role.Releasing releasing) {
+        return releasing.reason == Role.Reason.PREFERRED && !isTerminating();
     }
 
     /** A pod write under way would make the successor's fence fail with 409 and cost a round trip, so its answer is awaited, but not long. */
@@ -2292,13 +2373,14 @@ final class Elector {
 
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */
     private boolean awaitsFence(Role.Releasing releasing) {
-        if (!isTerminating() || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
+        if (!isTerminating() && !isOffer(releasing) || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
             return false;
         }
         if (lease.isHeld()) {
             return lease.claim() != null && !reachedElseWakeAt(lease.expiresAt());
         }
-        return others().anyMatch(Pod::isAlive) && !reachedElseWakeAt(releasing.releasedAt + SUCCESSOR_TIMEOUT);
+        long timeout = isOffer(releasing) ? retryPeriod / 2 : SUCCESSOR_TIMEOUT;
+        return others().anyMatch(Pod::isAlive) && !reachedElseWakeAt(releasing.releasedAt + timeout);
     }
 
     /** Takes the own label off and changes the annotation, so that the pod's version rises and a late {@code true} is refused as well. */
@@ -2485,7 +2567,7 @@ final class Elector {
                 && now < leading.renewedAt + renewDeadline;
         boolean registered = published != null && published.registered() || own != null && own.hasAllKeys();
         List<String> participants = group.all().filter(this::isOurs).map(Pod::name).toList();
-        Status status = new Status(lease.holder(), config.pod(), leads, leads ? leading.renewedAt + renewDeadline : 0,
+        Status status = new Status(lease.holder(), lease.preferred(), config.pod(), leads, leads ? leading.renewedAt + renewDeadline : 0,
                 leads ? leading.epoch : NO_EPOCH, lease.holderSince(), participants, registered, counters.snapshot(lease));
         if (!status.equals(published)) {
             published = status;
@@ -3132,7 +3214,8 @@ final class Kubernetes implements AutoCloseable {
                 spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
                 spec.getLeaseDurationSeconds(), instant(spec.getAcquireTime()), instant(spec.getRenewTime()),
                 spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
-                Claim.parse(value(meta.getAnnotations(), config.claimAnnotation())), lease);
+                Claim.parse(value(meta.getAnnotations(), config.claimAnnotation())),
+                Objects.requireNonNullElse(value(meta.getAnnotations(), config.preferredLeaderAnnotation()), ""), lease);
     }
 
     private static Instant instant(OffsetDateTime time) {

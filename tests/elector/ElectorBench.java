@@ -204,7 +204,7 @@ final class ElectorBench {
         Instant time = claim == null ? wall() : claim.renewTime();
         Instant acquired = claim == null ? time : claim.acquireTime();
         Map<String, Object> body = codec.putBody(new Lease(old == null ? null : old.version(), old == null ? null : old.uid(), holder,
-                seconds, acquired, time, 7, claim, old == null ? null : old.origin()));
+                seconds, acquired, time, 7, claim, "", old == null ? null : old.origin()));
         if (old == null) {
             store.create(Resource.LEASES, NAMESPACE, body);
         } else {
@@ -248,7 +248,8 @@ final class ElectorBench {
             }
             Lease lease = put.lease();
             return client.execute(new Effect.PutLease(put.sequence(), new Lease(lease.version(), lease.uid(), lease.holder(),
-                    lease.durationSeconds(), lease.acquireTime(), lease.renewTime(), lease.transitions(), null, lease.origin()),
+                    lease.durationSeconds(), lease.acquireTime(), lease.renewTime(), lease.transitions(), null,
+                    lease.preferred(), lease.origin()),
                     put.notAfter()));
         };
     }

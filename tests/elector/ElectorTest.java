@@ -683,6 +683,127 @@ class ElectorTest {
         assertTrue(bench.status().leading());
     }
 
+    // --- The preferred leader ----------------------------------------------------------------------------------------
+
+    private void prefer(String pod) {
+        bench.touchLease("web/preferred-leader", pod);
+    }
+
+    @Test
+    void the_preferred_leader_is_offered_the_lease_after_the_grace_and_gets_the_label() {
+        bench.lead();
+        bench.run(15_000);
+        bench.mark();
+        long named = bench.now();
+        prefer("web-1");
+        bench.run(14_900);
+        assertFalse(bench.asked().contains("PUT nobody"));
+        bench.run(200);
+        assertEquals(named + 15_000 * MS, bench.askedAt("PUT nobody"), 100 * MS);
+        assertEquals("true", bench.pod(SELF).leadership());
+        bench.takeLease("web-1");
+        bench.edit(SELF, "false", "true", bench.lease().version());
+        bench.run(1000);
+        assertFalse(bench.asked().contains("PATCH web-0 false"), "the new leader moves the label");
+        assertEquals("web-1", bench.status().leader());
+    }
+
+    @Test
+    void a_leader_takes_back_the_lease_that_the_preferred_one_does_not_acquire_and_keeps_its_label() {
+        bench.lead();
+        bench.run(15_000);
+        bench.mark();
+        prefer("web-1"); // whose sidecar is dead
+        bench.run(300_000);
+        assertEquals(1, bench.asked().stream().filter("PUT nobody"::equals).count());
+        assertFalse(bench.asked().contains("PATCH web-0 false"));
+        assertTrue(bench.status().leading());
+        long offered = bench.askedAt("PUT nobody");
+        bench.mark();
+        bench.setReady("web-1", false);
+        bench.setReady("web-1", true);
+        bench.run(16_000);
+        assertTrue(bench.askedAt("PUT nobody") > offered, "after it became Ready, it is offered the Lease again");
+        bench.run(1500);
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_preferred_leader_that_is_unknown_or_cannot_lead_changes_nothing() {
+        bench.lead();
+        bench.run(15_000);
+        bench.mark();
+        prefer("web-9");
+        bench.run(60_000);
+        prefer(SELF);
+        bench.run(60_000);
+        bench.setReady("web-1", false);
+        prefer("web-1");
+        bench.run(60_000);
+        for (int i = 0; i < 10; i++) {
+            bench.setReady("web-1", i % 2 == 0);
+            bench.run(14_000);
+        }
+        assertFalse(bench.asked().contains("PUT nobody"));
+        assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_preferred_leader_of_an_older_revision_changes_nothing() {
+        bench.createParticipant("web-2");
+        bench.label("web-2", "pod-template-hash", "old");
+        bench.lead();
+        bench.label("web-1", "pod-template-hash", "new");
+        prefer("web-2");
+        bench.run(60_000);
+        assertFalse(bench.asked().contains("PUT nobody"));
+    }
+
+    @Test
+    void with_after_exit_the_lead_does_not_move_to_a_preferred_leader() {
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
+        bench.lead();
+        prefer("web-1");
+        bench.run(60_000);
+        assertFalse(bench.asked().contains("PUT nobody"));
+    }
+
+    @Test
+    void the_holder_changes_for_a_preferred_leader_at_most_once_per_lease_duration() {
+        bench = new ElectorBench(TestConfig.config().unreadyGrace(Duration.ofSeconds(1)).build());
+        long begun = bench.now();
+        bench.lead();
+        prefer("web-1");
+        bench.run(30_000);
+        assertTrue(bench.askedAt("PUT nobody") >= begun + 15_000 * MS);
+    }
+
+    @Test
+    void the_preferred_leader_acquires_a_free_lease_before_all_others() {
+        bench.follow();
+        bench.createParticipant("web-2"); // newer, so it ranks before web-0
+        prefer(SELF);
+        bench.run(100);
+        bench.mark();
+        long released = bench.now();
+        bench.releaseLease();
+        bench.run(100);
+        assertEquals(released, bench.askedAt("LIST"));
+    }
+
+    @Test
+    void others_leave_a_free_lease_to_the_preferred_leader_for_a_retry_period() {
+        bench.follow();
+        bench.createParticipant("web-2");
+        prefer("web-2");
+        bench.run(100);
+        bench.mark();
+        long released = bench.now();
+        bench.releaseLease();
+        bench.run(3000);
+        assertEquals(released + 2050 * MS, bench.askedAt("LIST"));
+    }
+
     // --- Scale-down --------------------------------------------------------------------------------------------------
 
     @Test

@@ -16,7 +16,7 @@ class HealthRuleTest {
     private static final Status FOLLOWER = status(false, 0);
 
     private static Status status(boolean leading, long leadsUntil) {
-        return new Status("web-0", "web-0", leading, leadsUntil, "7", Instant.EPOCH, List.of("web-0"), true,
+        return new Status("web-0", "", "web-0", leading, leadsUntil, "7", Instant.EPOCH, List.of("web-0"), true,
                 new Statistics(1, SECOND, SECOND, 0, 0, Map.of(), 0));
     }
 

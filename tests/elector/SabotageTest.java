@@ -131,7 +131,7 @@ class SabotageTest {
     /** A Lease as it is put in place of {@code lease}: of any uid, and of any version if that is null. */
     private static Lease written(Lease lease, String version) {
         return new Lease(version, null, lease.holder(), lease.durationSeconds(), lease.acquireTime(), lease.renewTime(),
-                lease.transitions(), lease.claim(), lease.origin());
+                lease.transitions(), lease.claim(), lease.preferred(), lease.origin());
     }
 
     /** A Lease that does not exist is taken for one that is free; so it is never created by a request of its own, but by the PUT. */
@@ -157,7 +157,7 @@ class SabotageTest {
         }
 
         private static Lease free(String version) {
-            return new Lease(version, null, "", 1, null, null, 0, null, null);
+            return new Lease(version, null, "", 1, null, null, 0, null, "", null);
         }
 
         @Override

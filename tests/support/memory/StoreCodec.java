@@ -50,7 +50,8 @@ final class StoreCodec {
                 spec.get("leaseDurationSeconds") instanceof Long seconds ? seconds.intValue() : null,
                 time(spec.get("acquireTime")), time(spec.get("renewTime")),
                 spec.get("leaseTransitions") instanceof Long changes ? changes.intValue() : 0,
-                Claim.parse((String) Json.object(meta, "annotations").get(config.claimAnnotation())), tree);
+                Claim.parse((String) Json.object(meta, "annotations").get(config.claimAnnotation())),
+                (String) Json.object(meta, "annotations").getOrDefault(config.preferredLeaderAnnotation(), ""), tree);
     }
 
     private static Instant time(Object recorded) {
