@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.extension.RegisterExtension;
@@ -80,6 +81,37 @@ class RollingUpdateTest {
             assertNull(node.failure());
             List<String> on = moves(group, before).stream().filter(move -> move.endsWith(" on")).toList();
             assertTrue(!on.isEmpty() && on.size() <= 2, on.toString());
+        }
+    }
+
+    /**
+     * Pods that became Ready at about the same time are chosen by lot. The others' cost makes it certain that a leader without a cost goes
+     * first.
+     */
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @CsvSource({"0", "50"})
+    void a_deployment_that_is_scaled_down_keeps_its_leader(int othersCost) {
+        HostileGroup group = calmGroup();
+        try (RollingNode node = new RollingNode(RealServer.shared(), group)) {
+            RealServer.shared().apply(group.group().namespace(), deployment("1"));
+            awaitReady(group, "1");
+            String leader = group.group().awaitLeader(Group.SOON);
+            if (othersCost > 0) {
+                group.podsOtherThan(leader).forEach(other -> setDeletionCost(group, other, othersCost));
+            }
+            long before = group.witness().now();
+
+            for (int replicas = 2; replicas > 0; replicas--) {
+                int left = replicas;
+                RealServer.shared().apply(group.group().namespace(),
+                        deployment("1").replace("replicas: 3", "replicas: " + left));
+                group.group().await(left + " pods are left", ROLLOUT, () -> group.witness().pods().size() == left);
+            }
+
+            assertNull(node.failure());
+            assertEquals(Set.of(leader), group.witness().pods().keySet());
+            assertEquals(List.of(), moves(group, before));
         }
     }
 
