@@ -2,9 +2,12 @@
 //JAVA 21+
 //SOURCES ../LeaderLabeler.java
 //SOURCES support/memory/*.java support/group/SidecarProcess.java
-//SOURCES support/Folders.java support/Json.java support/ServerProcess.java support/TestServer.java support/Wait.java
+//SOURCES support/ElectionPicture.java support/Folders.java support/Json.java support/ServerProcess.java support/TestServer.java support/Wait.java
 //RUNTIME_OPTIONS -Djdk.console=java.base
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -52,6 +55,9 @@ public final class Demo implements Callable<Integer> {
     @Option(names = "--verbose", description = "Show the logs of the sidecars as they come.")
     private boolean verbose;
 
+    @Option(names = "--picture", paramLabel = "FILE", description = "Draw the course of the election as SVG into this file.")
+    private Path picture;
+
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help and exit.")
     private boolean help;
 
@@ -59,6 +65,8 @@ public final class Demo implements Callable<Integer> {
     private final Screen screen = new Screen(begun);
     private final Watcher watcher = new Watcher();
     private final Stage stage = new Stage(watcher);
+    /** When the JVMs of the sidecars had been started. */
+    private long started;
     private final Map<SidecarProcess, Integer> logShown = new HashMap<>();
 
     /** Plays, and ends the JVM with the exit code; whatever runs then is ended by a shutdown hook, as after Ctrl-C. */
@@ -73,6 +81,9 @@ public final class Demo implements Callable<Integer> {
         try {
             play();
             screen.table();
+            if (picture != null) {
+                Files.writeString(picture, watcher.picture(started));
+            }
             if (keep) {
                 screen.print("", "It goes on. From another terminal:", "");
                 stage.howToTalk().forEach(screen::print);
@@ -84,6 +95,9 @@ public final class Demo implements Callable<Integer> {
             return HAPPENED;
         } catch (NotHappened | AssertionError failure) {
             explain(failure.getMessage());
+            return NOT_HAPPENED;
+        } catch (IOException unwritable) {
+            System.err.println("demo: --picture: cannot write \"" + picture + "\": " + unwritable);
             return NOT_HAPPENED;
         } catch (RuntimeException broken) {
             explain(broken.toString());
@@ -119,7 +133,7 @@ public final class Demo implements Callable<Integer> {
         watcher.remark("preparing: an archive of classes, for JVMs that start quickly");
         showNews(Duration.ZERO);
         stage.start(Stage.PODS.getFirst()); // takes a while, because it prepares the archive first
-        long started = System.nanoTime();
+        started = System.nanoTime();
         Stage.PODS.stream().skip(1).forEach(stage::start);
         watcher.remark("three JVMs started");
         await("a leader is labelled", START_LIMIT, () -> watcher.lastMove() != null);
@@ -429,6 +443,7 @@ public final class Demo implements Callable<Integer> {
         record Row(long at, Map<String, String> labels, String remark) {}
 
         private final LinkedBlockingQueue<Row> rows = new LinkedBlockingQueue<>();
+        private final ElectionPicture picture = new ElectionPicture(Stage.PODS);
         private final Map<String, Map<String, Object>> pods = new TreeMap<>();
         private String holder = "";
         private String lastLabelled = "";
@@ -449,6 +464,7 @@ public final class Demo implements Callable<Integer> {
                 default -> { }
             }
             inOrderSince = !isInOrder() ? NEVER : Math.min(inOrderSince, now);
+            picture.state(now, leadershipByPod(), holder);
         }
 
         private void seePod(Store.Revision revision, long now) {
@@ -478,13 +494,24 @@ public final class Demo implements Callable<Integer> {
 
         /** Notes what happens from outside, so that it is shown among the revisions. */
         synchronized void remark(String text) {
-            note(System.nanoTime(), text);
+            long now = System.nanoTime();
+            note(now, text);
+            picture.remark(now, text);
         }
 
         private void note(long now, String remark) {
+            rows.add(new Row(now, leadershipByPod(), remark));
+        }
+
+        private Map<String, String> leadershipByPod() {
             Map<String, String> labels = new TreeMap<>();
             pods.forEach((pod, object) -> labels.put(pod, labels(object).get(Stage.LEADERSHIP)));
-            rows.add(new Row(now, labels, remark));
+            return labels;
+        }
+
+        /** What was seen from then until now, as SVG. */
+        synchronized String picture(long from) {
+            return picture.svg(from, System.nanoTime());
         }
 
         /** One pod is labelled and holds the Lease, the others are labelled as followers, all in the same epoch. */
