@@ -1,11 +1,14 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
+import java.util.List;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -18,6 +21,7 @@ import org.junit.jupiter.api.Test;
 class SupplyChainTest {
 
     private static final Path LICENCES = Path.of("tests", "supply-chain", "licences.md");
+    private static final Path WORKFLOW = Path.of(".github", "workflows", "ci.yml");
     private static final Path UNUSED = Path.of("tests", "image", "unused-jars.txt");
 
     @Test
@@ -37,6 +41,27 @@ class SupplyChainTest {
                 .collect(Collectors.toCollection(TreeSet::new));
 
         assertEquals(shipped, listed);
+    }
+
+    @Test
+    void every_action_of_the_workflow_is_pinned_to_a_commit() throws IOException {
+        List<String> actions = Files.readAllLines(WORKFLOW).stream().filter(line -> line.contains("uses:")).toList();
+        assertFalse(actions.isEmpty());
+        assertEquals(List.of(), actions.stream().filter(line -> !line.matches(".*uses: [\\w/-]+@[0-9a-f]{40} # v[\\d.]+")).toList());
+    }
+
+    @Test
+    void actionlint_accepts_the_workflow() {
+        assumeTrue(Program.onPath("actionlint").isPresent(), "actionlint is not on the PATH; install it by:"
+                + " go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12");
+        assertEquals("", Program.run("actionlint", WORKFLOW.toString()).output());
+    }
+
+    @Test
+    void the_image_and_the_changes_name_the_version_of_the_program() throws IOException {
+        String version = LeaderLabeler.VersionProvider.OWN;
+        assertTrue(Files.readString(Path.of("Dockerfile")).contains("\nARG VERSION=" + version + "\n"));
+        assertTrue(Files.readString(Path.of("CHANGELOG.md")).contains("\n## " + version));
     }
 
     /** The jars of the class path but the one that JBang made of the sources. */
