@@ -478,6 +478,11 @@ record Config(String election, String pod, String namespace, String leadershipLa
         return renewDeadline.dividedBy(2);
     }
 
+    /** How long a Retry-After is honoured: a longer one, which any load balancer can send, must not cost the lead or the watches. */
+    Duration longestPause() {
+        return renewDeadline.dividedBy(2);
+    }
+
     /** Reads a duration as Go writes them; throws IllegalArgumentException, whose message names {@code flag}. */
     static Duration duration(String flag, String text) {
         Matcher part = DURATION_PART.matcher(text);
@@ -1440,7 +1445,7 @@ final class Requests {
     Requests(Config config, RandomGenerator random) {
         this.random = random;
         this.retryPeriod = config.retryPeriod().toNanos();
-        this.longestPause = config.renewDeadline().toNanos() / 2;
+        this.longestPause = config.longestPause().toNanos();
     }
 
     static String target(Effect.Request request) {
@@ -2960,12 +2965,13 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private static long retryAfter(ApiException refused) {
+    /** The Retry-After of an answer in nanoseconds, as far as it is honoured; 0 without one. */
+    private long retryAfter(ApiException refused) {
         Map<String, List<String>> headers = refused.getResponseHeaders();
         return headers == null ? 0 : headers.entrySet().stream()
                 .filter(h -> "retry-after".equalsIgnoreCase(h.getKey())).flatMap(h -> h.getValue().stream())
-                .filter(value -> value.matches("\\d{1,4}")).mapToLong(value -> TimeUnit.SECONDS.toNanos(Long.parseLong(value)))
-                .findFirst().orElse(0);
+                .filter(value -> value.matches("\\d{1,9}")).mapToLong(value -> TimeUnit.SECONDS.toNanos(Long.parseLong(value)))
+                .map(asked -> Math.min(asked, config.longestPause().toNanos())).findFirst().orElse(0);
     }
 
     /** Warns of a missing permission, and of what to apply, which is the same for all of them. */
