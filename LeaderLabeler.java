@@ -84,7 +84,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.ThreadFactory;
@@ -93,7 +92,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.BiConsumer;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.LongFunction;
@@ -267,15 +266,19 @@ public final class LeaderLabeler implements Callable<Integer> {
                     .setParameterExceptionHandler((e, all) -> complain(e, USAGE))
                     .setExecutionExceptionHandler((e, command, parsed) -> complain(e, FAILURE))
                     .execute(args);
-        } catch (LinkageError missing) {
-            return complain(missing, FAILURE);
+        } catch (Error broken) { // such as a class that a jar lacks; picocli handles exceptions only
+            return complain(broken, FAILURE);
         }
     }
 
     private static int complain(Throwable e, int exitCode) {
-        String message = e.getMessage() == null || e instanceof LinkageError ? e.toString() : e.getMessage();
-        System.err.println("leader-labeler: " + message.lines().findFirst().orElse(""));
+        System.err.println("leader-labeler: " + firstLine(e.getMessage() == null || e instanceof Error ? e.toString() : e.getMessage()));
         return exitCode;
+    }
+
+    /** The first line of a text; empty if it has none. */
+    static String firstLine(String text) {
+        return text.lines().findFirst().orElse("");
     }
 
     @Override
@@ -2605,44 +2608,54 @@ final class Elector {
 final class Sidecar {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
-    /** In place of the time at which the loop began with an event. */
+    /** Value of {@link #busySince} while no event is processed. */
     static final long NOT_BUSY = -1;
 
     private final Config config;
     private final Kubernetes kubernetes;
     private final LinkedBlockingQueue<Event> events = new LinkedBlockingQueue<>();
     private final long origin = System.nanoTime();
-    private final Consumer<Status> sink;
-    private Future<?> announced = CompletableFuture.completedFuture(null);
+    private final Consumer<Status> statusListener;
+    private CompletableFuture<Void> lastEvent = CompletableFuture.completedFuture(null);
     private volatile Status status;
     private volatile long busySince = NOT_BUSY;
 
-    /** Does nothing yet; {@link #run} starts it. {@code sink} is told each new state on the elector's thread, before requests go out. */
-    Sidecar(Config config, Kubernetes kubernetes, Consumer<Status> sink) {
+    /**
+     * Does nothing until {@link #run}. {@code statusListener} is called with each new state on the elector's thread, before the requests of
+     * the same turn are sent.
+     */
+    Sidecar(Config config, Kubernetes kubernetes, Consumer<Status> statusListener) {
         this.config = config;
         this.kubernetes = kubernetes;
-        this.sink = sink;
+        this.statusListener = statusListener;
     }
 
-    /** Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. */
+    /**
+     * Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. Never throws:
+     * a defect of the election ends the process, because a loop that is gone would leave a sidecar that looks healthy and does nothing.
+     */
     int run() {
-        Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
-        try (ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor(); kubernetes) {
+        try (kubernetes) {
+            Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
             kubernetes.watch(events::add);
             Event event = new Event.Tick();
             while (true) {
                 busySince = now();
                 for (Effect effect : elector.on(event, now(), Instant.now())) {
                     if (effect instanceof Effect.Exit exit) {
-                        awaitAnnouncement();
+                        awaitLastEvent();
                         LOG.info("exit code={} reason=\"{}\"", exit.code(), exit.why());
                         return exit.code();
                     }
-                    perform(effect, workers);
+                    perform(effect);
                 }
                 busySince = NOT_BUSY;
                 event = nextEvent(elector.wakeAt());
             }
+        } catch (Throwable defect) {
+            LOG.error("exit code={} reason=\"defect: {} at {}\"", LeaderLabeler.FAILURE, LeaderLabeler.firstLine(defect.toString()),
+                    Stream.of(defect.getStackTrace()).findFirst().orElse(null));
+            return LeaderLabeler.FAILURE;
         }
     }
 
@@ -2669,45 +2682,59 @@ final class Sidecar {
         return busySince != NOT_BUSY && now - busySince > limit || known != null && known.leading() && now > known.leadsUntil() + limit;
     }
 
-    private void perform(Effect effect, ExecutorService workers) {
+    private void perform(Effect effect) {
         switch (effect) {
-            case Effect.Request request -> workers.execute(() -> events.add(new Event.Replied(request, send(request))));
+            case Effect.Request request -> inBackground(() -> answer(request));
             case Effect.Publish publish -> {
                 if (publish.status().registered() && (status == null || !status.registered())) {
-                    // Not before the own labels, which nine requests would delay; and what is missing for them says so itself.
-                    Thread.ofVirtual().start(() -> {
+                    // Not earlier: this would delay the registration, whose requests report their missing permissions themselves.
+                    inBackground(() -> {
                         kubernetes.warmUp();
                         PermissionCheck.warn(config, kubernetes);
                     });
                 }
                 status = publish.status();
-                sink.accept(status);
+                statusListener.accept(status);
             }
-            case Effect.RecordEvent event -> announced = workers.submit(() -> kubernetes.recordEvent(event));
+            case Effect.RecordEvent event -> lastEvent = inBackground(() -> kubernetes.recordEvent(event));
             case Effect.Log log -> LOG.atLevel(log.level()).log(log.line());
             case Effect.WarnOfFight fight ->
-                    workers.execute(() -> LOG.warn("{} other-writers={}", fight.line(), kubernetes.otherWriters(fight.pod())));
+                    inBackground(() -> LOG.warn("{} other-writers={}", fight.line(), kubernetes.otherWriters(fight.pod())));
             case Effect.RestartWatches restart -> kubernetes.restartWatches();
             case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
         }
     }
 
-    private void awaitAnnouncement() {
+    /** Runs it on a thread of its own; what it throws is in the result only. */
+    private static CompletableFuture<Void> inBackground(Runnable task) {
+        return CompletableFuture.runAsync(task, Thread::startVirtualThread);
+    }
+
+    private void awaitLastEvent() {
         try {
-            announced.get(Kubernetes.EVENT_MILLIS, TimeUnit.MILLISECONDS);
+            lastEvent.get(Kubernetes.EVENT_MILLIS, TimeUnit.MILLISECONDS);
         } catch (ExecutionException | InterruptedException | TimeoutException lost) {
             LOG.debug("the last Event may be lost: {}", lost.toString());
         }
     }
 
-    /** A write whose time has passed while this process was frozen or starved is not sent at all. It would be refused anyway. */
-    private Reply send(Effect.Request request) {
-        boolean late = switch (request) {
-            case Effect.PutLease put -> now() > put.notAfter();
-            case Effect.PatchPod patch -> now() > patch.notAfter();
-            default -> false;
-        };
-        return late ? new Reply.NotSent() : kubernetes.send(request);
+    /**
+     * Carries out a request and answers it, whatever is thrown on the way: until then the elector sends no other request to that object. A
+     * write whose time has passed while this process was frozen or starved is not sent at all. It would be refused anyway.
+     */
+    private void answer(Effect.Request request) {
+        Reply reply;
+        try {
+            boolean isLate = switch (request) {
+                case Effect.PutLease put -> now() > put.notAfter();
+                case Effect.PatchPod patch -> now() > patch.notAfter();
+                default -> false;
+            };
+            reply = isLate ? new Reply.NotSent() : kubernetes.send(request);
+        } catch (Throwable defect) { // not even its message is used, because that may throw again
+            reply = new Reply.Failed("defect: " + defect.getClass().getName(), 0);
+        }
+        events.add(new Event.Replied(request, reply));
     }
 
     private Event nextEvent(long wakeAt) {
@@ -2750,13 +2777,13 @@ final class Kubernetes implements AutoCloseable {
     private final ApiClient client;
     private final CoordinationV1Api leases;
     private final CoreV1Api core;
-    private final OkHttpClient watching;
+    private final OkHttpClient watchClient;
     private final LegacyEventBroadcaster broadcaster;
     private final EventRecorder recorder;
     private final Map<String, Long> lastWarned = new ConcurrentHashMap<>();
     private final Map<RequestKind, LongAdder> requests = new ConcurrentHashMap<>();
     private final Semaphore eventAnswers = new Semaphore(0);
-    private final Set<Call> open = ConcurrentHashMap.newKeySet();
+    private final Set<Call> openWatches = ConcurrentHashMap.newKeySet();
     private volatile boolean closed;
 
     /** Uses a client as it was given, and bounds its calls. */
@@ -2771,7 +2798,7 @@ final class Kubernetes implements AutoCloseable {
         this.source = source;
         this.namespace = config.namespace();
         this.client = client.setHttpClient(http.newBuilder().callTimeout(config.callTimeout()).build());
-        this.watching = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
+        this.watchClient = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
         this.leases = new CoordinationV1Api(client);
         this.core = new CoreV1Api(client);
         this.broadcaster = new LegacyEventBroadcaster(core);
@@ -2846,36 +2873,46 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** Carries out one request and says what became of it; never throws. */
+    /** Carries out one request and reports what became of it. Throws only where that report is impossible. */
     Reply send(Effect.Request request) {
         try {
             return switch (request) {
                 case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), namespace).executeWithHttpInfo());
-                case Effect.CreateLease create -> leaseIs(leases.createNamespacedLease(namespace, unheld()).fieldManager(COMPONENT).executeWithHttpInfo());
+                case Effect.CreateLease create ->
+                        leaseIs(leases.createNamespacedLease(namespace, unheld()).fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.PutLease put ->
                         leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease()))
                                 .fieldManager(COMPONENT).executeWithHttpInfo());
-                case Effect.ListPods list -> podsAre(listPods());
+                case Effect.ListPods list -> podsAre(execute(listPods(null), PartialPod.class));
                 case Effect.GetPod get -> new Reply.PodReply(decode(getPod(get.name())));
                 case Effect.PatchPod patch -> new Reply.PodReply(decode(patch(patch)));
             };
         } catch (ApiException refused) {
             return refusal(request, refused);
-        } catch (RuntimeException | StackOverflowError | LinkageError broken) {
-            return failure("unreadable answer: " + broken.getMessage(), 0);
+        } catch (Throwable unreadable) {
+            return failure("unreadable answer: " + unreadable.getMessage(), 0);
         }
     }
 
     private PartialPod getPod(String name) throws ApiException {
-        return execute(core.readNamespacedPod(name, namespace).buildCall(null), new TypeToken<>() { });
+        return client.<PartialPod>execute(core.readNamespacedPod(name, namespace).buildCall(null), PartialPod.class).getData();
     }
 
-    private ListResponse<PartialPod> listPods() throws ApiException {
-        return execute(core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel()).buildCall(null), new TypeToken<>() { });
+    /** Lists the pods that have the leadership key, or watches them from a version on if that is not null. */
+    private Call listPods(String version) throws ApiException {
+        CoreV1Api.APIlistNamespacedPodRequest list = core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel());
+        return (version == null ? list : list.watch(true).timeoutSeconds(WATCH_SECONDS).resourceVersion(version)).buildCall(null);
     }
 
-    private <T> T execute(Call call, TypeToken<T> type) throws ApiException {
-        return client.<T>execute(call, type.getType()).getData();
+    /** The same for the Lease. */
+    private Call listLease(String version) throws ApiException {
+        CoordinationV1Api.APIlistNamespacedLeaseRequest list =
+                leases.listNamespacedLease(namespace).fieldSelector("metadata.name=" + config.leaseName());
+        return (version == null ? list : list.watch(true).timeoutSeconds(WATCH_SECONDS).resourceVersion(version)).buildCall(null);
+    }
+
+    private <T> ListResponse<T> execute(Call list, Class<T> type) throws ApiException {
+        return client.<ListResponse<T>>execute(list, TypeToken.getParameterized(ListResponse.class, type).getType()).getData();
     }
 
     private PartialPod patch(Effect.PatchPod patch) throws ApiException {
@@ -2991,67 +3028,84 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Watches -----------------------------------------------------------------------------------------------------
 
-    private interface Lister<T> {
-        ListResponse<T> list() throws ApiException;
+    private interface ListCall {
+        Call of(String version) throws ApiException;
     }
 
-    private interface Opener {
-        Call open(String version) throws ApiException;
-    }
+    /** A collection to watch: its LIST, or its watch from a version on, and the events that its objects make. */
+    private record Source<T>(String what, Class<T> type, ListCall call, Function<T, V1ObjectMeta> metadata,
+            BiFunction<List<T>, String, Event> listed, Function<T, Event> updated, Function<T, Event> removed) {}
 
-    /** One collection to watch: how to list it, how to watch it from a version on, and what to make of what comes. */
-    private record Source<T>(String what, TypeToken<Watch.Response<T>> type, Function<T, V1ObjectMeta> metadata, Lister<T> lister,
-            Opener opener, BiConsumer<List<T>, String> all, Consumer<T> seen, Consumer<T> left) {}
-
-    // No bookmarks: client-java takes that of a pod for malformed, which would end the watch every minute.
-
-    /** Begins to report the Lease and the group's pods to {@code sink}, on threads of its own, until {@link #close}. */
+    /**
+     * Begins to report the Lease and the group's pods to {@code sink}, which must be safe from any thread, on threads of its own until
+     * {@link #close}. Without bookmarks, because client-java takes that of a pod for malformed, which would end the watch every minute.
+     */
     void watch(Consumer<Event> sink) {
-        String byName = "metadata.name=" + config.leaseName();
-        start(new Source<>("the Lease", new TypeToken<Watch.Response<V1Lease>>() { }, V1Lease::getMetadata,
-                () -> execute(leases.listNamespacedLease(namespace).fieldSelector(byName).buildCall(null), new TypeToken<>() { }),
-                version -> leases.listNamespacedLease(namespace).fieldSelector(byName).watch(true)
-                        .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
-                (all, version) -> sink.accept(
-                        all.isEmpty() ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(decode(all.getFirst()))),
-                lease -> sink.accept(new Event.LeaseUpdated(decode(lease))),
-                lease -> sink.accept(new Event.LeaseDeleted(present(lease.getMetadata().getResourceVersion())))));
-        String byKey = config.leadershipLabel();
-        start(new Source<>("the pods", new TypeToken<Watch.Response<PartialPod>>() { }, PartialPod::metadata, this::listPods,
-                version -> core.listNamespacedPod(namespace).labelSelector(byKey).watch(true)
-                        .timeoutSeconds(WATCH_SECONDS).resourceVersion(version).buildCall(null),
-                (all, version) -> sink.accept(new Event.PodsListed(all.stream().map(this::decode).toList(), version)),
-                pod -> sink.accept(new Event.PodUpdated(decode(pod))),
-                pod -> sink.accept(new Event.PodRemoved(present(pod.metadata().getName()), present(pod.metadata().getResourceVersion())))));
-    }
-
-    private void start(Source<?> source) {
-        Thread.ofVirtual().name("watch of " + source.what()).start(() -> keepWatching(source));
+        start(sink, new Source<>("the Lease", V1Lease.class, this::listLease, V1Lease::getMetadata,
+                (all, version) -> all.isEmpty() ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(decode(all.getFirst())),
+                lease -> new Event.LeaseUpdated(decode(lease)),
+                lease -> new Event.LeaseDeleted(required(lease.getMetadata().getResourceVersion()))));
+        start(sink, new Source<>("the pods", PartialPod.class, this::listPods, PartialPod::metadata,
+                (all, version) -> new Event.PodsListed(all.stream().map(this::decode).toList(), version),
+                pod -> new Event.PodUpdated(decode(pod)),
+                pod -> new Event.PodRemoved(required(pod.metadata().getName()), required(pod.metadata().getResourceVersion()))));
     }
 
     /**
-     * Lists, then watches; again from the last version when the server ends the watch, by a new list when anything breaks. A watch that
-     * cannot be had at all thereby becomes a list every retry-period: polling needs no code of its own.
+     * Lists, then watches; again from the last version when the server ends the watch, by a new list when anything breaks. Where watching is
+     * impossible this becomes a list every retry-period, so polling needs no code of its own.
      */
-    private <T> void keepWatching(Source<T> source) {
-        String version = null;
-        while (!closed) {
-            long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
-            try {
-                if (version == null) {
-                    ListResponse<T> list = source.lister().list();
-                    version = present(list.metadata().getResourceVersion());
-                    source.all().accept(list.items(), version);
+    private void start(Consumer<Event> sink, Source<?> source) {
+        Thread.ofVirtual().name("watch of " + source.what()).start(() -> {
+            String version = null;
+            while (!closed) {
+                long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
+                try {
+                    version = listAndWatch(version, sink, source);
+                } catch (Throwable broken) { // even a defect: nothing else would begin this watch again
+                    version = null;
                 }
-                version = watchFrom(version, source);
-            } catch (ApiException refused) {
-                again = Math.max(again, System.nanoTime() + retryAfter(refused));
-                warnCannotWatch(source.what(), version != null, refused);
-                version = null;
-            } catch (IOException | RuntimeException | StackOverflowError | LinkageError broken) {
-                version = null;
+                pause(again - System.nanoTime());
             }
-            pause(again - System.nanoTime());
+        });
+    }
+
+    /** Watches from a version on, after a list if that is null; returns the version to go on from, null if the next one must list. */
+    private <T> String listAndWatch(String from, Consumer<Event> sink, Source<T> source) throws IOException {
+        String version = from;
+        try {
+            if (version == null) {
+                ListResponse<T> list = execute(source.call().of(null), source.type());
+                version = required(list.metadata().getResourceVersion());
+                sink.accept(source.listed().apply(list.items(), version));
+            }
+            return watch(version, sink, source);
+        } catch (ApiException refused) {
+            warnCannotWatch(source.what(), version != null, refused);
+            pause(retryAfter(refused));
+            return null;
+        }
+    }
+
+    private <T> String watch(String from, Consumer<Event> sink, Source<T> source) throws ApiException, IOException {
+        String version = from;
+        Call call = watchClient.newCall(source.call().of(from).request());
+        openWatches.add(call);
+        try (Watch<T> watch = Watch.createWatch(client, call, TypeToken.getParameterized(Watch.Response.class, source.type()).getType())) {
+            for (Watch.Response<T> event : watch) {
+                if (event.object == null) {
+                    return null;
+                }
+                switch (event.type) {
+                    case "ADDED", "MODIFIED" -> sink.accept(source.updated().apply(event.object));
+                    case "DELETED" -> sink.accept(source.removed().apply(event.object));
+                    default -> { }
+                }
+                version = source.metadata().apply(event.object).getResourceVersion();
+            }
+            return version;
+        } finally {
+            openWatches.remove(call);
         }
     }
 
@@ -3064,28 +3118,6 @@ final class Kubernetes implements AutoCloseable {
             warnMissingPermission("watching " + what + " is not permitted, polling every retry-period instead: " + describe(refused));
         } else {
             warnMissingPermission("listing " + what + " is not permitted: " + describe(refused));
-        }
-    }
-
-    private <T> String watchFrom(String from, Source<T> source) throws ApiException, IOException {
-        String version = from;
-        Call call = watching.newCall(source.opener().open(from).request());
-        open.add(call);
-        try (Watch<T> watch = Watch.createWatch(client, call, source.type().getType())) {
-            for (Watch.Response<T> event : watch) {
-                if (event.object == null) {
-                    return null;
-                }
-                switch (event.type) {
-                    case "ADDED", "MODIFIED" -> source.seen().accept(event.object);
-                    case "DELETED" -> source.left().accept(event.object);
-                    default -> { }
-                }
-                version = source.metadata().apply(event.object).getResourceVersion();
-            }
-            return version;
-        } finally {
-            open.remove(call);
         }
     }
 
@@ -3105,7 +3137,7 @@ final class Kubernetes implements AutoCloseable {
 
     /** Gives up the present watches, which deliver nothing, and begins them anew. */
     void restartWatches() {
-        open.forEach(Call::cancel);
+        openWatches.forEach(Call::cancel);
     }
 
     // --- PermissionCheck ------------------------------------------------------------------------------------------------------
@@ -3210,13 +3242,13 @@ final class Kubernetes implements AutoCloseable {
 
     private Reply podsAre(ListResponse<PartialPod> list) {
         return new Reply.PodListReply(list.items().stream().map(this::decode).toList(),
-                present(list.metadata().getResourceVersion()));
+                required(list.metadata().getResourceVersion()));
     }
 
     private Lease decode(V1Lease lease) {
         V1ObjectMeta meta = lease.getMetadata();
         V1LeaseSpec spec = lease.getSpec() == null ? new V1LeaseSpec() : lease.getSpec();
-        return new Lease(present(meta.getResourceVersion()), present(meta.getUid()),
+        return new Lease(required(meta.getResourceVersion()), required(meta.getUid()),
                 spec.getHolderIdentity() == null ? "" : spec.getHolderIdentity(),
                 spec.getLeaseDurationSeconds(), instant(spec.getAcquireTime()), instant(spec.getRenewTime()),
                 spec.getLeaseTransitions() == null ? 0 : spec.getLeaseTransitions(),
@@ -3269,7 +3301,7 @@ final class Kubernetes implements AutoCloseable {
         PartialPod.State status = pod.status() == null ? new PartialPod.State(null, List.of()) : pod.status();
         boolean ready = status.conditions() != null
                 && status.conditions().stream().anyMatch(c -> "Ready".equals(c.type()) && "True".equals(c.status()));
-        return new Pod(present(meta.getName()), present(meta.getUid()), present(meta.getResourceVersion()),
+        return new Pod(required(meta.getName()), required(meta.getUid()), required(meta.getResourceVersion()),
                 value(meta.getLabels(), config.leadershipLabel()), value(meta.getLabels(), config.participationLabel()),
                 value(meta.getAnnotations(), config.epochAnnotation()), ready, meta.getDeletionTimestamp() != null,
                 Set.of("Succeeded", "Failed").contains(String.valueOf(status.phase())),
@@ -3285,7 +3317,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** What every object has. An answer without it is nonsense, however well-formed, and nobody beyond this section gets to see it. */
-    private static String present(String value) {
+    private static String required(String value) {
         if (value == null) {
             throw new IllegalStateException("an object without name, uid or version");
         }

@@ -1,8 +1,25 @@
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.kubernetes.client.openapi.ApiClient;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import okhttp3.Interceptor;
+import okhttp3.MediaType;
+import okhttp3.Request;
+import okhttp3.ResponseBody;
+import okio.BufferedSource;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** What a sidecar does when requests are refused, late, or fail in ways that no API server causes. An API server in memory suffices. */
 class FaultyServerTest {
@@ -35,5 +52,117 @@ class FaultyServerTest {
 
         group.await("the watches are refused", () -> plan.isOver(Set.of(RequestPhase.WATCH, RequestPhase.LIST)));
         group.awaitWatches("web-0");
+    }
+
+    // --- Defects -----------------------------------------------------------------------------------------------------
+
+    /** Fails the first request of each kind, before it is sent; the second one when its answer is read. */
+    private record FailingTwice(Supplier<Throwable> defects, Set<String> failed) implements Interceptor {
+
+        @Override
+        public okhttp3.Response intercept(Chain chain) throws IOException {
+            Request request = chain.request();
+            String kind = request.method() + " " + request.url().encodedPath() + " " + request.url().queryParameter("watch");
+            if (failed.add(kind)) {
+                throw FaultyServerTest.<RuntimeException>unchecked(defects.get());
+            }
+            okhttp3.Response response = chain.proceed(request);
+            return failed.add("second " + kind) ? response.newBuilder().body(new UnreadableBody(defects)).build() : response;
+        }
+    }
+
+    private static final class UnreadableBody extends ResponseBody {
+        private final Supplier<Throwable> defects;
+
+        UnreadableBody(Supplier<Throwable> defects) {
+            this.defects = defects;
+        }
+
+        @Override
+        public MediaType contentType() {
+            return null;
+        }
+
+        @Override
+        public long contentLength() {
+            return -1;
+        }
+
+        @Override
+        public BufferedSource source() {
+            throw FaultyServerTest.<RuntimeException>unchecked(defects.get());
+        }
+    }
+
+    /** Throws whatever it is given; the compiler need not know. */
+    @SuppressWarnings("unchecked")
+    private static <T extends Throwable> T unchecked(Throwable defect) throws T {
+        throw (T) defect;
+    }
+
+    /** Whoever asks what it is about fails as well. */
+    private static final class Unspeakable extends Error {
+        @Override
+        public String getMessage() {
+            throw new IllegalStateException("the message, too");
+        }
+    }
+
+    static Stream<Supplier<Throwable>> every_request_is_answered_whatever_is_thrown() {
+        return Stream.of(() -> new IllegalStateException("injected"), StackOverflowError::new, () -> new NoClassDefFoundError("injected"),
+                Unspeakable::new);
+    }
+
+    @ParameterizedTest
+    @MethodSource
+    void every_request_is_answered_whatever_is_thrown(Supplier<Throwable> defects) {
+        group.group().createPod("web-0");
+        Set<String> failed = ConcurrentHashMap.newKeySet();
+        ApiClient client = server.client();
+        client.setHttpClient(client.getHttpClient().newBuilder().addInterceptor(new FailingTwice(defects, failed)).build());
+
+        InProcessSidecar sidecar = InProcessSidecar.start(config("web-0"), client);
+
+        assertEquals("web-0", group.awaitLeader());
+        for (String kind : List.of("second GET .*/leases/web null", "POST .*/leases null", "second PUT .*/leases/web null",
+                "second GET .*/pods/web-0 null", "second PATCH .*/pods/web-0 null", "second GET .*/pods null", "second GET .*/leases true",
+                "second GET .*/pods true")) {
+            group.await(kind + " among " + failed, () -> failed.stream().anyMatch(each -> each.matches(kind)));
+        }
+        group.awaitRenewals("web-0", 2);
+        group.group().editLabel("web-0", group.group().keys().leadership(), "false"); // only the watch shows that
+        assertEquals("web-0", group.awaitLeader());
+        sidecar.stop();
+        assertEquals(0, sidecar.exitCode(Group.SOON));
+    }
+
+    private Config config(String pod) {
+        return TestConfig.config().pod(pod).namespace(group.group().namespace())
+                .timing(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500)).build();
+    }
+
+    /** A sidecar whose election has a defect. */
+    static final class Defective {
+
+        public static void main(String... args) throws IOException {
+            Environment environment = Environment.ofProcess();
+            Config config = TestConfig.config().pod(environment.podName()).namespace(environment.namespace()).build();
+            Runtime.getRuntime().halt(new Sidecar(config, Kubernetes.connect(config, environment), status -> {
+                throw new StackOverflowError("a defect");
+            }).run());
+        }
+    }
+
+    @Test
+    void a_defect_of_the_election_is_one_line_and_the_end_of_the_process() {
+        group.group().createPod("web-0");
+        SidecarProcess.Launcher launcher = SidecarProcess.ofCommand((kubeconfig, namespace, pod) -> List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp", System.getProperty("java.class.path"),
+                "-Dsun.misc.unsafe.memory.access=allow", Defective.class.getName()));
+        try (SidecarProcess sidecar = launcher.start(server.kubeconfig(), group.group().namespace(), "web-0")) {
+            assertEquals(1, sidecar.exitCode(Group.START), sidecar.log());
+            assertEquals(1, sidecar.log().lines().count(), sidecar.log());
+            assertTrue(sidecar.log().contains("defect: java.lang.StackOverflowError: a defect at "), sidecar.log());
+        }
     }
 }
