@@ -47,6 +47,7 @@ import io.kubernetes.client.util.credentials.TokenFileAuthentication;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.io.PrintStream;
 import java.io.Reader;
 import java.net.InetAddress;
@@ -101,7 +102,6 @@ import java.util.function.Function;
 import java.util.function.LongFunction;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
-import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -2709,7 +2709,7 @@ final class Sidecar {
     }
 
     /** Runs it on a thread of its own; what it throws is in the result only. */
-    private static CompletableFuture<Void> inBackground(Runnable task) {
+    static CompletableFuture<Void> inBackground(Runnable task) {
         return CompletableFuture.runAsync(task, Thread::startVirtualThread);
     }
 
@@ -2759,7 +2759,10 @@ final class Sidecar {
 // Kubernetes: the only place that knows the API client
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Requests and watches of one sidecar. Every call ends within {@link Config#callTimeout}; nothing here decides anything. */
+/**
+ * Requests and watches of one sidecar; nothing here decides anything. Every call ends within {@link Config#callTimeout}, pod writes within
+ * {@link #POD_WRITE_TIMEOUT}.
+ */
 final class Kubernetes implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
@@ -2768,6 +2771,11 @@ final class Kubernetes implements AutoCloseable {
     private static final Gson WITH_NULLS = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
     /** A watch is begun anew this often, as client-go's reflector does. */
     private static final int WATCH_SECONDS = 300;
+    /**
+     * How long a pod write may take. Admission webhooks take up to 30 s each, and the API server itself gives up after 34 s. Only calls for
+     * the Lease, and readings, have to end before the renew-deadline.
+     */
+    private static final Duration POD_WRITE_TIMEOUT = Duration.ofSeconds(35);
     /** How long the answer to a Kubernetes Event is awaited. */
     static final int EVENT_MILLIS = 400;
     /** How long no Event is sent after one was forbidden. */
@@ -2782,6 +2790,8 @@ final class Kubernetes implements AutoCloseable {
     private final ApiClient client;
     private final CoordinationV1Api leases;
     private final CoreV1Api core;
+    /** Sends the pod writes that {@link #client} has built. */
+    private final ApiClient podWriter;
     private final OkHttpClient watchClient;
     private final LegacyEventBroadcaster broadcaster;
     private final EventRecorder recorder;
@@ -2803,7 +2813,8 @@ final class Kubernetes implements AutoCloseable {
         this.server = server;
         this.source = source;
         this.namespace = config.namespace();
-        this.client = client.setHttpClient(http.newBuilder().callTimeout(config.callTimeout()).build());
+        this.client = client.setHttpClient(http.newBuilder().readTimeout(Duration.ZERO).callTimeout(config.callTimeout()).build());
+        this.podWriter = new ApiClient(http.newBuilder().readTimeout(Duration.ZERO).callTimeout(POD_WRITE_TIMEOUT).build());
         this.watchClient = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
         this.leases = new CoordinationV1Api(client);
         this.core = new CoreV1Api(client);
@@ -2891,10 +2902,23 @@ final class Kubernetes implements AutoCloseable {
                 case Effect.PatchPod patch -> new Reply.PodReply(decode(patch(patch)));
             };
         } catch (ApiException refused) {
-            return refusal(request, refused);
+            return toReply(request, refused);
         } catch (Throwable unreadable) {
-            return failure("unreadable answer: " + unreadable.getMessage(), 0);
+            String why = "unreadable answer: " + unreadable.getMessage();
+            warn(access(request), 200, why);
+            return new Reply.Failed(why, 0);
         }
+    }
+
+    private RequiredAccess access(Effect.Request request) {
+        return switch (request) {
+            case Effect.GetLease get -> RequiredAccess.toLease("get", config);
+            case Effect.CreateLease create -> RequiredAccess.toLease("create", config);
+            case Effect.PutLease put -> RequiredAccess.toLease("update", config);
+            case Effect.ListPods list -> RequiredAccess.toPods("list", null);
+            case Effect.GetPod get -> RequiredAccess.toPods("get", get.name());
+            case Effect.PatchPod patch -> RequiredAccess.toPods("patch", patch.name());
+        };
     }
 
     private PartialPod getPod(String name) throws ApiException {
@@ -2919,7 +2943,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private PartialPod patch(Effect.PatchPod patch) throws ApiException {
-        return PatchUtils.patch(PartialPod.class, () -> patchCall(patch), V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, client);
+        return PatchUtils.patch(PartialPod.class, () -> patchCall(patch), V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, podWriter);
     }
 
     private Call patchCall(Effect.PatchPod patch) throws ApiException {
@@ -2957,20 +2981,16 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** 404 and 409 tell the elector something; everything else leaves open whether a write was or will be executed. */
-    private Reply refusal(Effect.Request request, ApiException refused) {
-        boolean creating = request instanceof Effect.CreateLease;
-        if (isNotFound(refused) && !creating) {
+    private Reply toReply(Effect.Request request, ApiException refused) {
+        if (isNotFound(refused) && !(request instanceof Effect.CreateLease)) {
             return new Reply.NotFound();
         }
         if (refused.getCode() == 409) {
             return new Reply.Conflict();
         }
-        String answer = describe(refused);
-        if (refused.getCode() == 403) {
-            warnMissingPermission("a permission is missing: " + answer);
-            return new Reply.Failed(answer, 0);
-        }
-        return failure(answer, retryAfter(refused));
+        String answer = describe(refused, request instanceof Effect.PatchPod ? POD_WRITE_TIMEOUT : config.callTimeout());
+        warn(access(request), refused.getCode(), answer);
+        return new Reply.Failed(answer, retryAfter(refused));
     }
 
     /** Not every 404 comes from the API server: a load balancer before a dead one says so too, and no pod is gone because of that. */
@@ -2978,20 +2998,17 @@ final class Kubernetes implements AutoCloseable {
         return refused.getCode() == 404 && "NotFound".equals(ApiStatus.of(refused).reason());
     }
 
-    private Reply failure(String why, long pauseNanos) {
-        complain("requests", () -> "cannot use the API server, trying again: " + why);
-        return new Reply.Failed(why, pauseNanos);
-    }
-
-    private static String describe(ApiException refused) {
+    /** The answer in one line, or why there was none within {@code limit}. */
+    private static String describe(ApiException refused, Duration limit) {
         if (refused.getCode() == 0) {
             Throwable cause = refused.getCause() == null ? refused : refused.getCause();
-            return cause.getClass() == IOException.class ? cause.getMessage() : cause.toString();
+            return cause.getClass() == InterruptedIOException.class ? "no answer within " + Config.show(limit)
+                    : cause.getClass() == IOException.class ? cause.getMessage() : cause.toString();
         }
         return "%d %.500s".formatted(refused.getCode(), ApiStatus.of(refused).message().replaceAll("\\s+", " "));
     }
 
-    /** What matters of a {@code Status}, as the API server refuses; whoever stands before it does as he likes. */
+    /** What matters of a {@code Status}. A proxy in front of the API server may answer anything, so the body may be none. */
     private record ApiStatus(String reason, String message) {
 
         static ApiStatus of(ApiException refused) {
@@ -3014,29 +3031,69 @@ final class Kubernetes implements AutoCloseable {
                 .map(asked -> Math.min(asked, config.longestPause().toNanos())).findFirst().orElse(0);
     }
 
-    /** Warns of a missing permission, and of what to apply, which is the same for all of them. */
-    void warnMissingPermission(String what) {
-        complain(what, () -> what);
-        complain("permissions", () -> "apply this, and the sidecar goes on by itself:\n" + PermissionCheck.role(config, user()).strip());
+    // --- Warnings ----------------------------------------------------------------------------------------------------
+
+    /**
+     * Reports that a request failed: at most once a minute for each verb and resource, and for an API server that does not answer. A 403 need
+     * not be a missing permission, because quotas, admission webhooks and terminating namespaces forbid, too: the API server is asked.
+     *
+     * @param code HTTP status, 0 if there was no answer
+     */
+    private void warn(RequiredAccess access, int code, String answer) {
+        if (!mayWarn(code == 0 ? "no answer" : access.kind())) {
+            return;
+        }
+        if (code != 403) {
+            report("cannot", access, answer);
+            return;
+        }
+        Sidecar.inBackground(() -> {
+            if (isMissing(access)) {
+                report("missing permission:", access, answer);
+                adviseRole();
+            } else {
+                report("cannot", access, answer);
+            }
+        });
     }
 
-    /** Warns, but not more often than once a minute about the same matter. */
-    private void complain(String matter, Supplier<String> text) {
-        long now = System.nanoTime();
-        long noted = lastWarned.compute(matter, (same, last) -> last == null || now - last > TimeUnit.MINUTES.toNanos(1) ? now : last);
-        if (noted == now && !closed) {
-            LOG.warn(text.get());
+    private static void report(String what, RequiredAccess access, String answer) {
+        LOG.warn("{} {}: {}; {}", what, access, answer, access.verb().equals("watch") ? "polling every retry-period instead" : "trying again");
+    }
+
+    private boolean isMissing(RequiredAccess access) {
+        try {
+            return !isAllowed(access);
+        } catch (IOException unknown) {
+            return false;
         }
+    }
+
+    /** Warns if the permission is missing, before a request needs it. IOException with one line if the API server fails. */
+    void warnIfMissing(RequiredAccess access) throws IOException {
+        if (!isAllowed(access) && mayWarn(access.kind())) {
+            LOG.warn("missing permission: {}", access);
+            adviseRole();
+        }
+    }
+
+    private void adviseRole() {
+        if (mayWarn("Role")) {
+            LOG.warn("apply the following; no restart is needed:\n{}", PermissionCheck.role(config, user()).strip());
+        }
+    }
+
+    private boolean mayWarn(String matter) {
+        long now = System.nanoTime();
+        // The mapping is now only if this call made it.
+        return !closed && now == lastWarned.compute(matter,
+                (same, last) -> last == null || now - last > TimeUnit.MINUTES.toNanos(1) ? now : last);
     }
 
     // --- Watches -----------------------------------------------------------------------------------------------------
 
-    private interface ListCall {
-        Call of(String version) throws ApiException;
-    }
-
     /** A collection to watch: its LIST, or its watch from a version on, and the events that its objects make. */
-    private record Source<T>(String what, Class<T> type, ListCall call, Function<T, V1ObjectMeta> metadata,
+    private record Source<T>(String what, RequiredAccess access, Class<T> type, ApiFunction<String, Call> call, Function<T, V1ObjectMeta> metadata,
             BiFunction<List<T>, String, Event> listed, Function<T, Event> updated, Function<T, Event> removed) {}
 
     /**
@@ -3044,11 +3101,11 @@ final class Kubernetes implements AutoCloseable {
      * {@link #close}. Without bookmarks, because client-java takes that of a pod for malformed, which would end the watch every minute.
      */
     void watch(Consumer<Event> sink) {
-        start(sink, new Source<>("the Lease", V1Lease.class, this::listLease, V1Lease::getMetadata,
+        start(sink, new Source<>("the Lease", RequiredAccess.toLease("watch", config), V1Lease.class, this::listLease, V1Lease::getMetadata,
                 (all, version) -> all.isEmpty() ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(decode(all.getFirst())),
                 lease -> new Event.LeaseUpdated(decode(lease)),
                 lease -> new Event.LeaseDeleted(required(lease.getMetadata().getResourceVersion()))));
-        start(sink, new Source<>("the pods", PartialPod.class, this::listPods, PartialPod::metadata,
+        start(sink, new Source<>("the pods", RequiredAccess.toPods("watch", null), PartialPod.class, this::listPods, PartialPod::metadata,
                 (all, version) -> new Event.PodsListed(all.stream().map(this::decode).toList(), version),
                 pod -> new Event.PodUpdated(decode(pod)),
                 pod -> new Event.PodRemoved(required(pod.metadata().getName()), required(pod.metadata().getResourceVersion()))));
@@ -3078,13 +3135,13 @@ final class Kubernetes implements AutoCloseable {
         String version = from;
         try {
             if (version == null) {
-                ListResponse<T> list = execute(source.call().of(null), source.type());
+                ListResponse<T> list = execute(source.call().apply(null), source.type());
                 version = required(list.metadata().getResourceVersion());
                 sink.accept(source.listed().apply(list.items(), version));
             }
             return watch(version, sink, source);
         } catch (ApiException refused) {
-            warnCannotWatch(source.what(), version != null, refused);
+            warn(source.access().to(version == null ? "list" : "watch"), refused.getCode(), describe(refused, config.callTimeout()));
             pause(retryAfter(refused));
             return null;
         }
@@ -3092,7 +3149,7 @@ final class Kubernetes implements AutoCloseable {
 
     private <T> String watch(String from, Consumer<Event> sink, Source<T> source) throws ApiException, IOException {
         String version = from;
-        Call call = watchClient.newCall(source.call().of(from).request());
+        Call call = watchClient.newCall(source.call().apply(from).request());
         openWatches.add(call);
         try (Watch<T> watch = Watch.createWatch(client, call, TypeToken.getParameterized(Watch.Response.class, source.type()).getType())) {
             for (Watch.Response<T> event : watch) {
@@ -3112,25 +3169,8 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private void warnCannotWatch(String what, boolean listed, ApiException refused) {
-        if (refused.getCode() == 0) {
-            failure(describe(refused), 0);
-        } else if (refused.getCode() != 403) {
-            complain(what, () -> "cannot watch " + what + ", trying again: " + describe(refused));
-        } else if (listed) {
-            warnMissingPermission("watching " + what + " is not permitted, polling every retry-period instead: " + describe(refused));
-        } else {
-            warnMissingPermission("listing " + what + " is not permitted: " + describe(refused));
-        }
-    }
-
-    /** Whether {@link #close} was called. */
-    boolean isClosed() {
-        return closed;
-    }
-
     /** Waits, not at all if {@code nanos} is negative. */
-    void pause(long nanos) {
+    private static void pause(long nanos) {
         try {
             TimeUnit.NANOSECONDS.sleep(Math.max(0, nanos));
         } catch (InterruptedException closing) {
@@ -3143,51 +3183,44 @@ final class Kubernetes implements AutoCloseable {
         openWatches.forEach(Call::cancel);
     }
 
-    // --- PermissionCheck ------------------------------------------------------------------------------------------------------
+    // --- Permissions -------------------------------------------------------------------------------------------------
 
-    /** The API server did not say; it is not to be asked again within {@code pauseNanos}. */
-    static final class ApiUnavailableException extends IOException {
-        private static final long serialVersionUID = 1;
-        final long pauseNanos;
+    private interface ApiFunction<A, R> {
+        R apply(A argument) throws ApiException;
+    }
 
-        ApiUnavailableException(String why, long pauseNanos) {
-            super(why);
-            this.pauseNanos = pauseNanos;
+    /** IOException with one line if the API server fails. */
+    private <A, R> R ask(ApiFunction<A, R> question, A argument) throws IOException {
+        try {
+            return question.apply(argument);
+        } catch (ApiException refused) {
+            throw new IOException("cannot use %s (%s): %s".formatted(server, source, describe(refused, config.callTimeout())));
+        } catch (RuntimeException unreadable) {
+            throw new IOException("cannot use %s (%s): unreadable answer: %s".formatted(server, source, unreadable.getMessage()));
         }
     }
 
-    private ApiUnavailableException unavailable(String why, long pauseNanos) {
-        return new ApiUnavailableException("cannot use %s (%s): %s".formatted(server, source, why), pauseNanos);
-    }
-
-    /** Whether the API server would allow this access to the namespace. */
-    boolean isAllowed(PermissionCheck.RequiredAccess access) throws ApiUnavailableException {
+    /** Whether the API server would allow this access to the namespace; IOException with one line if it fails. */
+    boolean isAllowed(RequiredAccess access) throws IOException {
         V1SelfSubjectAccessReview review = new V1SelfSubjectAccessReview().spec(new V1SelfSubjectAccessReviewSpec()
                 .resourceAttributes(new V1ResourceAttributes().namespace(config.namespace()).verb(access.verb()).group(access.group())
                         .resource(access.resource()).name(access.name())));
-        try {
-            review = new AuthorizationV1Api(client).createSelfSubjectAccessReview(review).execute();
-            return Boolean.TRUE.equals(review.getStatus().getAllowed());
-        } catch (ApiException refused) {
-            throw unavailable(describe(refused), retryAfter(refused));
-        } catch (RuntimeException unreadable) {
-            throw unavailable("unreadable answer: " + unreadable.getMessage(), 0);
-        }
+        return ask(r -> Boolean.TRUE.equals(new AuthorizationV1Api(client).createSelfSubjectAccessReview(r).execute().getStatus()
+                .getAllowed()), review);
     }
 
-    /** Whether the own pod exists; false also where this user may not know. */
-    boolean podExists() throws ApiUnavailableException {
-        try {
-            getPod(config.pod());
-            return true;
-        } catch (ApiException refused) {
-            if (isNotFound(refused) || refused.getCode() == 403) {
-                return false;
+    /** Whether the own pod exists; false also where this user may not know. IOException with one line if the API server fails. */
+    boolean podExists() throws IOException {
+        return ask(pod -> {
+            try {
+                return getPod(pod) != null;
+            } catch (ApiException refused) {
+                if (isNotFound(refused) || refused.getCode() == 403) {
+                    return false;
+                }
+                throw refused;
             }
-            throw unavailable(describe(refused), retryAfter(refused));
-        } catch (RuntimeException unreadable) {
-            throw unavailable("unreadable answer: " + unreadable.getMessage(), 0);
-        }
+        }, config.pod());
     }
 
     /** The name under which the API server knows this client; the namespace's default service account where it does not say. */
@@ -3224,10 +3257,6 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private interface EventCall {
-        CoreV1Event send() throws ApiException;
-    }
-
     /**
      * Sends the recorder's Events, on its one thread. The recorder repeats a failed one every 10 s for two minutes. Therefore one that is
      * forbidden counts as written here, and the Events of the next {@link #FORBIDDEN_EVENTS_PAUSE} are dropped.
@@ -3237,24 +3266,24 @@ final class Kubernetes implements AutoCloseable {
 
         @Override
         public CoreV1Event create(CoreV1Event event) throws ApiException {
-            return write(event, () -> core.createNamespacedEvent(namespace, event).execute());
+            return write(event, e -> core.createNamespacedEvent(namespace, event).execute());
         }
 
         @Override
         public CoreV1Event update(CoreV1Event event) throws ApiException {
-            return write(event, () -> core.replaceNamespacedEvent(event.getMetadata().getName(), namespace, event).execute());
+            return write(event, e -> core.replaceNamespacedEvent(event.getMetadata().getName(), namespace, event).execute());
         }
 
         @Override
         public CoreV1Event patch(CoreV1Event event, V1Patch patch) throws ApiException {
-            return write(event, () -> PatchUtils.patch(CoreV1Event.class,
+            return write(event, e -> PatchUtils.patch(CoreV1Event.class,
                     () -> core.patchNamespacedEvent(event.getMetadata().getName(), namespace, patch).buildCall(null),
                     V1Patch.PATCH_FORMAT_STRATEGIC_MERGE_PATCH, client));
         }
 
-        private CoreV1Event write(CoreV1Event event, EventCall call) throws ApiException {
+        private CoreV1Event write(CoreV1Event event, ApiFunction<CoreV1Event, CoreV1Event> call) throws ApiException {
             try {
-                return System.nanoTime() - forbiddenAt < FORBIDDEN_EVENTS_PAUSE ? event : call.send();
+                return System.nanoTime() - forbiddenAt < FORBIDDEN_EVENTS_PAUSE ? event : call.apply(event);
             } catch (ApiException refused) {
                 if (refused.getCode() != 403) {
                     throw refused;
@@ -3841,30 +3870,49 @@ final class ExecPlugin implements Interceptor {
 // What people, probes and the application see
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The permissions that the program needs: whether they are there, and what to apply where they are not. */
-final class PermissionCheck {
+/**
+ * One access to the API.
+ *
+ * @param group API group, {@code ""} for the core
+ * @param name null where no object is meant, or it does not exist yet
+ */
+record RequiredAccess(String verb, String group, String resource, String name) {
 
-    /** One access that the program will ask for; {@code name} is null where the object has none yet. */
-    record RequiredAccess(String verb, String group, String resource, String name) {
-        @Override
-        public String toString() {
-            return verb + " " + resource + (group.isEmpty() ? "" : "." + group) + (name == null ? "" : "/" + name);
-        }
+    static RequiredAccess toLease(String verb, Config config) {
+        return new RequiredAccess(verb, "coordination.k8s.io", "leases", verb.equals("create") ? null : config.leaseName());
     }
 
-    private static final long LONGEST_PAUSE = TimeUnit.MINUTES.toNanos(1);
+    /** {@code name} is null for all pods. */
+    static RequiredAccess toPods(String verb, String name) {
+        return new RequiredAccess(verb, "", "pods", name);
+    }
+
+    /** The same with another verb. */
+    RequiredAccess to(String other) {
+        return new RequiredAccess(other, group, resource, name);
+    }
+
+    /** Verb and resource. */
+    String kind() {
+        return verb + " " + resource + (group.isEmpty() ? "" : "." + group);
+    }
+
+    @Override
+    public String toString() {
+        return kind() + (name == null ? "" : "/" + name);
+    }
+}
+
+/** The permissions that the program needs: whether they are there, and what to apply where they are not. */
+final class PermissionCheck {
 
     private PermissionCheck() {}
 
     private static List<RequiredAccess> needed(Config config) {
-        List<RequiredAccess> all = new ArrayList<>();
-        String coordination = "coordination.k8s.io";
-        all.add(new RequiredAccess("create", coordination, "leases", null));
-        Stream.of("get", "update", "list", "watch").forEach(
-                verb -> all.add(new RequiredAccess(verb, coordination, "leases", config.leaseName())));
-        Stream.of("get", "list", "watch", "patch").forEach(verb -> all.add(new RequiredAccess(verb, "", "pods", null)));
-        Stream.of("create", "patch").forEach(verb -> all.add(new RequiredAccess(verb, "", "events", null)));
-        return all;
+        return Stream.of(Stream.of("create", "get", "update", "list", "watch").map(verb -> RequiredAccess.toLease(verb, config)),
+                        Stream.of("get", "list", "watch", "patch").map(verb -> RequiredAccess.toPods(verb, null)),
+                        Stream.of("create", "patch").map(verb -> new RequiredAccess(verb, "", "events", null)))
+                .flatMap(Function.identity()).toList();
     }
 
     /**
@@ -3888,27 +3936,16 @@ final class PermissionCheck {
         return complete && podExists ? LeaderLabeler.OK : LeaderLabeler.CHECK_FAILED;
     }
 
-    /**
-     * The same review at the start of a sidecar: says in one warning what will be missing, Kubernetes Events excepted. Tries again, more
-     * and more rarely, until the API server has answered or {@code kubernetes} is closed; never throws.
-     */
+    /** Warns at the start of a sidecar of what is missing, Kubernetes Events excepted: a follower would miss the rest only when it leads. */
     static void warn(Config config, Kubernetes kubernetes) {
-        boolean answered = false;
-        for (long pause = config.retryPeriod().toNanos(); !answered && !kubernetes.isClosed(); pause = Math.min(2 * pause, LONGEST_PAUSE)) {
-            try {
-                List<String> missing = new ArrayList<>();
-                for (RequiredAccess access : needed(config)) {
-                    if (!access.resource().equals("events") && !kubernetes.isAllowed(access)) {
-                        missing.add(access.toString());
-                    }
+        try {
+            for (RequiredAccess access : needed(config)) {
+                if (!access.resource().equals("events")) {
+                    kubernetes.warnIfMissing(access);
                 }
-                if (!missing.isEmpty()) {
-                    kubernetes.warnMissingPermission("permissions are missing: " + String.join(", ", missing));
-                }
-                answered = true;
-            } catch (Kubernetes.ApiUnavailableException unanswered) {
-                kubernetes.pause(Math.max((long) (pause * (1 + 0.2 * Math.random())), unanswered.pauseNanos));
             }
+        } catch (IOException unknown) {
+            // Then each request that is forbidden reports it.
         }
     }
 

@@ -213,7 +213,8 @@ class BadInputTest {
         }
         String first = group.awaitLeader(Group.START);
         String other = group.otherThan(first);
-        group.sidecar(other).awaitLog("permissions are missing: watch leases.coordination.k8s.io/web, watch pods", Group.SOON);
+        group.sidecar(other).awaitLog("missing permission: watch leases.coordination.k8s.io/web", Group.SOON);
+        group.sidecar(other).awaitLog("missing permission: watch pods", Group.SOON);
 
         assertEquals(0, group.term(first).exitCode(Group.SOON));
 

@@ -232,7 +232,7 @@ class DeployTest {
         removeRight(group.namespace(), "watch", resource);
         start(group, 1);
 
-        group.sidecar("web-0").awaitLog("is not permitted, polling every retry-period instead", LIMIT);
+        group.sidecar("web-0").awaitLog("; polling every retry-period instead", LIMIT);
         group.sidecar("web-0").awaitLog("cannot watch resource \"" + resource + "\"", LIMIT);
         group.awaitLeader(LIMIT);
     }

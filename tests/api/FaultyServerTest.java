@@ -6,8 +6,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import okhttp3.Interceptor;
@@ -30,7 +32,7 @@ class FaultyServerTest {
     @BeforeEach
     void start() {
         server = new InMemoryServer();
-        group = new HostileGroup(server, Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
+        group = new HostileGroup(server, Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(200));
     }
 
     @AfterEach
@@ -52,6 +54,56 @@ class FaultyServerTest {
 
         group.await("the watches are refused", () -> plan.isOver(Set.of(RequestPhase.WATCH, RequestPhase.LIST)));
         group.awaitWatches("web-0");
+    }
+
+    @Test
+    void denials_whose_text_differs_each_time_are_one_line_without_advice() {
+        group.group().createPod("web-0");
+        FaultProxy proxy = group.startProcess("web-0");
+        proxy.faults(request -> request.method().equals("PATCH") ? Optional.of(new HttpFault.Refuse(403, 0)) : Optional.empty());
+
+        group.await("fifty denials", () -> group.log().hits() >= 50);
+
+        String log = group.group().sidecar("web-0").log();
+        List<String> warnings = log.lines().filter(line -> line.contains(" WARN ")).toList();
+        assertEquals(1, warnings.size(), log);
+        assertTrue(warnings.getFirst().matches(".* cannot patch pods/web-0: 403 injected fault \\d+: .*; trying again"), log);
+        proxy.faults(request -> Optional.empty());
+        assertEquals("web-0", group.awaitLeader());
+    }
+
+    // --- Late answers ------------------------------------------------------------------------------------------------
+
+    @Test
+    void a_request_without_an_answer_is_reported_by_verb_and_object() {
+        group.group().createPod("web-0");
+        FaultProxy proxy = group.startProcess("web-0");
+        proxy.faults(request -> request.phase() == RequestPhase.CREATE ? Optional.of(new HttpFault.Slow(Duration.ofSeconds(3)))
+                : Optional.empty());
+
+        group.group().sidecar("web-0").awaitLog("WARN leader-labeler - cannot create leases.coordination.k8s.io: no answer within 1s; trying"
+                + " again\n", Group.START);
+        proxy.faults(request -> Optional.empty());
+        assertEquals("web-0", group.awaitLeader());
+    }
+
+    /** Slower than half of renew-deadline, and not executed if the client gives up. */
+    @Test
+    void a_slow_admission_webhook_on_pods_keeps_no_sidecar_from_registering_and_leading() {
+        group.group().createPod("web-0");
+        ApiClient client = server.client();
+        client.setHttpClient(client.getHttpClient().newBuilder().addInterceptor(chain -> {
+            if (chain.request().method().equals("PATCH")) {
+                LockSupport.parkNanos(Duration.ofMillis(1500).toNanos());
+            }
+            return chain.proceed(chain.request());
+        }).build());
+
+        InProcessSidecar sidecar = InProcessSidecar.start(config("web-0"), client);
+
+        assertEquals("web-0", group.awaitLeader());
+        sidecar.stop();
+        assertEquals(0, sidecar.exitCode(Group.SOON));
     }
 
     // --- Defects -----------------------------------------------------------------------------------------------------
@@ -138,7 +190,7 @@ class FaultyServerTest {
 
     private Config config(String pod) {
         return TestConfig.config().pod(pod).namespace(group.group().namespace())
-                .timing(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500)).build();
+                .timing(Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(200)).build();
     }
 
     /** A sidecar whose election has a defect. */

@@ -74,9 +74,9 @@ class LogTest {
 
         String lost = only(old, old == plain ? before : beforeTalkative);
         String won = only(next, next == plain ? before : beforeTalkative);
-        assertTrue(lost.matches(".* INFO leader-labeler - stopped leading epoch=\\d+ after=\\d+s reason=\".+\""), lost);
+        assertTrue(lost.matches(".* INFO leader-labeler - stopped leading epoch=\\d+ led=\\d+s reason=\".+\""), lost);
         String epoch = GROUP.witness().pods().get(next.pod()).epoch();
-        assertTrue(won.matches(".* INFO leader-labeler - became leader epoch=" + epoch + " after=\\d+ms previous=" + old.pod()), won);
+        assertTrue(won.matches(".* INFO leader-labeler - became leader epoch=" + epoch + " took=\\d+ms previous=" + old.pod()), won);
     }
 
     private static String only(ServedSidecar sidecar, int from) {

@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import okhttp3.Call;
 import okhttp3.MediaType;
 import okhttp3.Request;
@@ -25,8 +26,9 @@ import okhttp3.Response;
  */
 final class ProxyConnection implements Runnable {
 
-    /** As long as those of admission webhooks can be, with what has to be escaped in JSON. */
-    private static final String LONG_MESSAGE = "injected fault: " + "a \"long\" \\ message\n".repeat(5000);
+    /** As long as those of admission webhooks can be, with what has to be escaped in JSON; each has a number, as some of theirs have. */
+    private static final String LONG_MESSAGE = "injected fault %d: " + "a \"long\" \\ message\n".repeat(5000);
+    private static final AtomicInteger REFUSALS = new AtomicInteger();
 
     private static final String EXPIRED = """
             {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",\
@@ -229,7 +231,7 @@ final class ProxyConnection implements Runnable {
 
     private static Answer refusal(HttpFault.Refuse refuse) {
         String body = Json.print(Map.of("kind", "Status", "apiVersion", "v1", "metadata", Map.of(), "status", "Failure",
-                "message", LONG_MESSAGE, "code", refuse.code()));
+                "message", LONG_MESSAGE.formatted(REFUSALS.incrementAndGet()), "code", refuse.code()));
         String retryAfter = refuse.retryAfterSeconds() > 0 ? Integer.toString(refuse.retryAfterSeconds()) : null;
         return new Answer(refuse.code(), "application/json", retryAfter, body.getBytes(StandardCharsets.UTF_8));
     }
