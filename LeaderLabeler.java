@@ -1282,10 +1282,11 @@ final class KnownGroup {
 
     /**
      * Whether a list that was requested at this place is older than what was observed before, as a whole or in one of its pods: history was
-     * rewritten.
+     * rewritten. Newer events may have been observed since, so each pod counts, also one that is not listed.
      */
     boolean isListOlder(List<Pod> listed, String version, long requestSequence) {
         return newestSequence < requestSequence && ResourceVersion.isNewer(newest, version)
+                || pods.values().stream().anyMatch(o -> o.sequence() < requestSequence && ResourceVersion.isNewer(o.pod().version(), version))
                 || listed.stream().anyMatch(pod -> isPodOlder(pod, requestSequence));
     }
 
@@ -1506,6 +1507,11 @@ final class Requests {
     /** When the object's budget allows the next request: this bounds what a fight with another writer costs. */
     long budgetAt(String target) {
         return spentUntil.getOrDefault(target, 0L) - (BURST - 1) * (retryPeriod / 2);
+    }
+
+    /** The same for two requests that follow each other at once. */
+    long budgetForTwoAt(String target) {
+        return budgetAt(target) + retryPeriod / 2;
     }
 
     /** The object of a request, for people. */
@@ -2442,8 +2448,13 @@ final class Elector {
         return sent;
     }
 
+    /**
+     * A busy pod has to be written soon after it was read, by a leader after a renewal. Where a budget is spent, the read therefore waits until
+     * it allows all of these requests, because each of them would otherwise wait by itself.
+     */
     private void sendGetPod(String name, String suspectUid) {
-        send(name, sequence -> new Effect.GetPod(sequence, name, suspectUid));
+        long budgetAt = Math.max(requests.budgetForTwoAt(name), role instanceof Role.Leading ? requests.budgetAt(Requests.LEASE) : 0);
+        send(name, Math.max(requests.notBefore(name), budgetAt), sequence -> new Effect.GetPod(sequence, name, suspectUid));
     }
 
     /** Returns whether the patch was sent. A null value leaves its key alone; the deletion cost goes with the label. */
@@ -2457,7 +2468,11 @@ final class Elector {
 
     /** Sends a request, unless one to the same object is under way or has just failed: then it returns null. */
     private <R extends Effect.Request> R send(String target, LongFunction<R> request) {
-        if (requests.isPending(target) || !reachedElseWakeAt(requests.notBefore(target))) {
+        return send(target, requests.notBefore(target), request);
+    }
+
+    private <R extends Effect.Request> R send(String target, long notBefore, LongFunction<R> request) {
+        if (requests.isPending(target) || !reachedElseWakeAt(notBefore)) {
             warnOfFight(target);
             return null;
         }
