@@ -38,11 +38,11 @@ class ExposureTest {
             Files.createDirectory(world.resolve(name));
         }
         group.group().createPod("web-0");
-        ProcessBuilder builder = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Dsun.misc.unsafe.memory.access=allow",
-                "-Duser.home=" + world.resolve("home"), "-Djava.io.tmpdir=" + world.resolve("tmp"),
-                "-cp", classPath(), "LeaderLabeler",
-                "--election-name=web", endpoint.flag(), "--role-file=" + world.resolve("role/role.json"));
+        List<String> settings = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+                "-Dsun.misc.unsafe.memory.access=allow", "-Duser.home=" + world.resolve("home"),
+                "-Djava.io.tmpdir=" + world.resolve("tmp"));
+        ProcessBuilder builder = new ProcessBuilder(SidecarCommand.of(settings, classPath(),
+                List.of("--election-name=web", endpoint.flag(), "--role-file=" + world.resolve("role/role.json"))));
         builder.environment().clear();
         builder.environment().putAll(Map.of("KUBECONFIG", group.server().kubeconfig().toString(), "POD_NAME", "web-0",
                 "POD_NAMESPACE", group.group().namespace(), "HOME", world.resolve("home").toString()));

@@ -91,9 +91,8 @@ class UnusedJarsTest {
         String classPath = Arrays.stream(ImageLibraries.classPath(folder).split(File.pathSeparator))
                 .filter(entry -> withoutToo == null || !Path.of(entry).getFileName().toString().startsWith(withoutToo))
                 .collect(Collectors.joining(File.pathSeparator));
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m", "-Duser.home=" + folder,
-                "-Dsun.misc.unsafe.memory.access=allow", "-cp", classPath, "LeaderLabeler"));
+        List<String> command = SidecarCommand.java(List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m",
+                "-Duser.home=" + folder, "-Dsun.misc.unsafe.memory.access=allow"), classPath, "LeaderLabeler");
         command.addAll(List.of(arguments));
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         String[] variable = environment.split("=", 2);

@@ -14,8 +14,8 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * One sidecar as a process of its own: {@link LeaderLabeler} on the Java runtime and class path of this JVM, or another program that takes
- * its place, with the environment that a pod would give it. Its log goes to a file. Every signal is sent by the process's handle.
+ * One sidecar as a process of its own: {@link LeaderLabeler} by its {@link SidecarCommand}, or another program that takes its place, with the
+ * environment that a pod would give it. Its log goes to a file. Every signal is sent by the process's handle.
  */
 final class SidecarProcess implements AutoCloseable {
 
@@ -24,7 +24,11 @@ final class SidecarProcess implements AutoCloseable {
      *
      * @param settings flags of the JVM that runs it
      */
-    record Program(String mainClass, List<String> settings) {}
+    record Program(String mainClass, List<String> settings) {
+        boolean isOurs() {
+            return mainClass.equals(OURS.mainClass);
+        }
+    }
 
     /** Starts the sidecar of a pod and returns at once. */
     @FunctionalInterface
@@ -43,6 +47,7 @@ final class SidecarProcess implements AutoCloseable {
     /** Many of these start on few cores: compile little, collect simply, stay small. */
     private static final List<String> QUICK = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m", "-Xss512k", "-Xlog:disable",
             "-Dsun.misc.unsafe.memory.access=allow");
+    private static final String CLASS_PATH = System.getProperty("java.class.path");
     private static final Program OURS = new Program("LeaderLabeler", QUICK);
     private static final Duration TRAINING_LIMIT = Duration.ofSeconds(60);
 
@@ -76,10 +81,13 @@ final class SidecarProcess implements AutoCloseable {
         ended = process.onExit().thenApply(p -> System.nanoTime());
     }
 
-    private static List<String> java(Program program, String archiveFlag, List<String> arguments) {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
-        command.addAll(program.settings());
-        command.addAll(List.of(archiveFlag, "-cp", System.getProperty("java.class.path"), program.mainClass()));
+    private static List<String> command(Program program, String archiveFlag, String classPath, List<String> arguments) {
+        List<String> settings = new ArrayList<>(program.settings());
+        settings.add(archiveFlag);
+        if (program.isOurs()) {
+            return SidecarCommand.of(settings, classPath, arguments);
+        }
+        List<String> command = SidecarCommand.java(settings, classPath, program.mainClass());
         command.addAll(arguments);
         return command;
     }
@@ -100,15 +108,13 @@ final class SidecarProcess implements AutoCloseable {
 
     /** The same in a folder, and with another class path. */
     static SidecarProcess start(Path workingFolder, String classPath, Map<String, String> environment, String... arguments) {
-        List<String> command = java(OURS, "-Xshare:auto", List.of(arguments));
-        command.set(command.indexOf("-cp") + 1, classPath);
-        return new SidecarProcess(command, environment, workingFolder);
+        return new SidecarProcess(command(OURS, "-Xshare:auto", classPath, List.of(arguments)), environment, workingFolder);
     }
 
     private static SidecarProcess start(Program program, Map<String, String> environment, String... arguments) {
         Path archive = archive(program);
         String archiveFlag = Files.exists(archive) ? "-XX:SharedArchiveFile=" + archive : "-Xshare:auto";
-        return new SidecarProcess(java(program, archiveFlag, List.of(arguments)), environment);
+        return new SidecarProcess(command(program, archiveFlag, CLASS_PATH, List.of(arguments)), environment);
     }
 
     /** Starts another program in the same way as this project's. */
@@ -140,9 +146,9 @@ final class SidecarProcess implements AutoCloseable {
 
     /** The same for another program. */
     static synchronized void train(Program program, Path kubeconfig) {
-        if (TRAINED.add(program)) {
+        if (!(program.isOurs() && SidecarCommand.given().isPresent()) && TRAINED.add(program)) {
             List<String> arguments = List.of("--election-name=training", "--pod-name=none", "--namespace=default", "--http-address=off");
-            List<String> command = java(program, "-XX:ArchiveClassesAtExit=" + archive(program), arguments);
+            List<String> command = command(program, "-XX:ArchiveClassesAtExit=" + archive(program), CLASS_PATH, arguments);
             try (SidecarProcess writer = new SidecarProcess(command, Map.of("KUBECONFIG", kubeconfig.toString()))) {
                 writer.exitCode(TRAINING_LIMIT);
             }
