@@ -2349,15 +2349,11 @@ final class Elector {
             return;
         }
         releasing.releasedAt = Math.min(releasing.releasedAt, now);
-        // 3. Wait until a successor fences this pod; take the label off if none will, or the Lease back if it was an offer. 4. Done.
-        if (!mayCarryLabel()) {
+        // 3. Wait until a successor fences this pod; take the label off if none will. A pod that lives on keeps it. 4. Done.
+        if (!mayCarryLabel() || releasing.reason == Role.Reason.PREFERRED && !isTerminating()) {
             finishReleasing(releasing);
         } else if (!awaitsFence(releasing)) {
-            if (isOffer(releasing) && !lease.isHeld()) {
-                finishReleasing(releasing);
-            } else {
-                sendSelfFence();
-            }
+            sendSelfFence();
         }
     }
 
@@ -2368,11 +2364,6 @@ final class Elector {
             case PREFERRED -> preferredLeader() == null;
             default -> false;
         };
-    }
-
-    /** Whether this pod lives on, and offers the Lease to the preferred leader. */
-    private boolean isOffer(Role.Releasing releasing) {
-        return releasing.reason == Role.Reason.PREFERRED && !isTerminating();
     }
 
     /** A pod write under way would make the successor's fence fail with 409 and cost a round trip, so its answer is awaited, but not long. */
@@ -2390,14 +2381,13 @@ final class Elector {
 
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */
     private boolean awaitsFence(Role.Releasing releasing) {
-        if (!isTerminating() && !isOffer(releasing) || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
+        if (!isTerminating() || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
             return false;
         }
         if (lease.isHeld()) {
             return lease.claim() != null && !reachedElseWakeAt(lease.expiresAt());
         }
-        long timeout = isOffer(releasing) ? retryPeriod / 2 : SUCCESSOR_TIMEOUT;
-        return others().anyMatch(Pod::isAlive) && !reachedElseWakeAt(releasing.releasedAt + timeout);
+        return others().anyMatch(Pod::isAlive) && !reachedElseWakeAt(releasing.releasedAt + SUCCESSOR_TIMEOUT);
     }
 
     /** Takes the own label off and changes the annotation, so that the pod's version rises and a late {@code true} is refused as well. */

@@ -76,6 +76,7 @@ final class Chaos {
         deeds.put(Fault.LEASE_RESTORED, this::restoreLease);
         deeds.put(Fault.LEASE_TOUCHED, this::touchLease);
         deeds.put(Fault.LEASE_JANITOR, () -> world.others.cleanLease(world.now() + span(lease() / 4, 4 * lease())));
+        deeds.put(Fault.LEADER_PREFERRED, this::preferLeader);
         deeds.put(Fault.TRANSITIONS_MAX, () -> editSpec("leaseTransitions", (long) Integer.MAX_VALUE));
     }
 
@@ -257,6 +258,12 @@ final class Chaos {
         if (world.draw.chance(0.3)) {
             world.others.keepTouchingLease(world.now() + span(lease(), 4 * lease()));
         }
+    }
+
+    private void preferLeader() {
+        List<SimulatedPod> pods = world.workload.pods();
+        String named = world.draw.chance(0.2) ? null : pods.isEmpty() || world.draw.chance(0.2) ? "web-99" : world.draw.one(pods).name();
+        world.server.editLease(Map.of(), Collections.singletonMap(SimulatedServer.PREFERRED, named));
     }
 
     private List<String> keys() {

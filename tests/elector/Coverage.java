@@ -31,6 +31,8 @@ final class Coverage {
         EXPECTED_HANDOVER,
         GIVE_BACK,
         STEP_DOWN,
+        /** The Lease was offered to the preferred leader. */
+        OFFER,
         /** etcd was put back to a backup. */
         RESTORE,
         NOT_SENT,

@@ -115,6 +115,9 @@ enum Fault {
     /** A program that uses client-go takes part under the same Lease. */
     CLIENT_GO,
 
+    /** Its annotation names the pod that is to lead, or one that does not exist, or none any more. */
+    LEADER_PREFERRED,
+
     /** Not a fault but a condition: the members have different settings. */
     MIXED_TIMINGS,
     /** Not a fault either: a hundred members. It takes long, so a schedule has it only when asked to. */

@@ -55,6 +55,7 @@ final class FinalInvariants {
             world.coverage.count(Coverage.Deed.SETTLED);
             world.coverage.settledAfter((movedAt - quietSince) * 1000 / world.mix.longestLease());
             oneLeads(candidates);
+            preferredLeads(candidates);
             candidates.forEach(this::allSeeTheSame);
             allLabelsAreRight();
         }
@@ -96,6 +97,15 @@ final class FinalInvariants {
         Invariants.require(labels.labelled().contains(leader.pod().name()), "I4",
                 () -> leader + " leads, but labelled is " + labels.labelled());
         Invariants.require(renewsInTime(), "I4", () -> leader + " does not renew the Lease");
+    }
+
+    /** Where nothing else happens, the preferred leader leads. */
+    private void preferredLeads(List<SimulatedProcess> candidates) {
+        String preferred = world.server.lease().preferred();
+        boolean can = world.mix.isAlone(Fault.LEADER_PREFERRED) && leader.config().handover() == Handover.EARLY
+                && candidates.stream().anyMatch(p -> p.pod().name().equals(preferred)) && world.server.pod(preferred).ready();
+        Invariants.require(!can || leader.pod().name().equals(preferred), "preferred",
+                () -> leader + " leads, though " + preferred + " is preferred");
     }
 
     private boolean renewsInTime() {

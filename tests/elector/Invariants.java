@@ -142,12 +142,17 @@ final class Invariants {
     /** A process has written this line to its log, at this time of its own clock. */
     void logged(SimulatedProcess process, String line, long clock) {
         load.logged(process, line, clock);
-        boolean givesBack = line.startsWith("released lease reason=not-labelled");
-        boolean stepsDown = line.endsWith("reason=\"not ready\"");
-        world.coverage.countIf(givesBack, Coverage.Deed.GIVE_BACK);
-        world.coverage.countIf(stepsDown, Coverage.Deed.STEP_DOWN);
-        if (givesBack || stepsDown) {
-            handovers.steppedDown(process);
+    }
+
+    /** A process begins to release the Lease. */
+    void releasing(SimulatedProcess process, Role.Reason reason) {
+        switch (reason) {
+            case UNLABELLED, UNREADY -> {
+                world.coverage.count(reason == Role.Reason.UNREADY ? Coverage.Deed.STEP_DOWN : Coverage.Deed.GIVE_BACK);
+                handovers.steppedDown(process);
+            }
+            case PREFERRED -> leases.offered(process);
+            case STOPPING, NOBODY_LEADS -> { }
         }
     }
 

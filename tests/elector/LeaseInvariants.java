@@ -11,6 +11,9 @@ final class LeaseInvariants {
     private long wonAt;
     /** The epoch of the latest win; null if somebody else has held it since. */
     private String latestWin;
+    /** The pod that holds it, or held it last, and since when; null and 0 after etcd was restored, for who knows. */
+    private String leadingPod = "";
+    private long leadingSince;
     /** Since when nobody holds it. */
     private long freeSince;
 
@@ -40,6 +43,10 @@ final class LeaseInvariants {
         edited = !sender.isParticipant();
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
         freeSince = held ? world.now() : freeSince;
+        if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
+            leadingSince = leadingPod == null ? 0 : world.now();
+            leadingPod = after.holder();
+        }
         boolean isOther = after != null && after.isHeld() && (after.writer() == null
                 || before != null && before.isHeld() && !after.writer().isSameWin(before.writer()));
         latestWin = isWin ? Long.toString(after.version()) : isOther ? null : latestWin;
@@ -54,6 +61,7 @@ final class LeaseInvariants {
         writer = null;
         latestWin = null;
         freeSince = world.now();
+        leadingPod = null;
     }
 
     // --- Who may win, and when ---------------------------------------------------------------------------------------
@@ -65,7 +73,7 @@ final class LeaseInvariants {
             notFromTheOtherProcess(process, before);
         }
         if (!held) {
-            lastHolderWaits(process);
+            lastHolderWaits(process, before == null ? "" : before.preferred());
         }
         standsBack(process);
         wonAt = world.now();
@@ -88,15 +96,22 @@ final class LeaseInvariants {
                 () -> process + " takes the Lease from " + writer + ", a process of the same pod that has won it meanwhile");
     }
 
-    /** The last holder of a Lease waits one retry-period more than others, and so does a labelled pod that has never seen a holder. */
-    private void lastHolderWaits(SimulatedProcess process) {
+    /**
+     * The last holder of a Lease waits one retry-period more than others, and so does a labelled pod that has never seen a holder; half of it
+     * if another is preferred, since all others wait for that one; not at all if it is preferred itself.
+     */
+    private void lastHolderWaits(SimulatedProcess process, String preferred) {
         String pod = process.pod().name();
+        if (pod.equals(preferred)) {
+            return;
+        }
+        long wait = process.config().retryPeriod().toNanos() / (preferred.isEmpty() ? 1 : 2);
         boolean wasHolder = process.knowsWin(latestWin);
         long since = Math.max(freeSince, process.startedAt());
         boolean neverSawHolder = freeSince < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
                 && labels.labelled().size() == 1;
         long waited = process.measured(world.now() - since);
-        Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= process.config().retryPeriod().toNanos(),
+        Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= wait,
                 "last holder", () -> process + " takes the Lease again " + waited / Simulation.MS + "ms after it was free");
     }
 
@@ -105,6 +120,14 @@ final class LeaseInvariants {
         long since = process.sinceGivingBack();
         Invariants.require(since < 0 || since >= process.config().leaseDuration().toNanos(), "stands back",
                 () -> process + " takes the Lease " + since / Simulation.MS + "ms after it gave it back");
+    }
+
+    /** A leader offers the Lease to the preferred one: not sooner than a lease-duration after it got it from another pod. */
+    void offered(SimulatedProcess process) {
+        world.coverage.count(Coverage.Deed.OFFER);
+        long led = process.measured(world.now() - leadingSince);
+        Invariants.require(led + Simulation.MS / 1000 >= process.config().leaseDuration().toNanos(), "preferred",
+                () -> process + " offers the Lease " + led / Simulation.MS + "ms after the leader has changed");
     }
 
     /** I4: who wins and is not disturbed is labelled soon, however busy the pods are. */

@@ -66,6 +66,11 @@ final class Mix {
         return frequency.containsKey(fault);
     }
 
+    /** Whether that is the only fault. */
+    boolean isAlone(Fault fault) {
+        return frequency.keySet().equals(Set.of(fault));
+    }
+
     /** Probability of a fault per request, or its mean number per lease-duration; 0 if it is off. */
     double frequency(Fault fault) {
         return frequency.getOrDefault(fault, 0.0);

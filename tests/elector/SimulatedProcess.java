@@ -270,9 +270,9 @@ final class SimulatedProcess {
         } else if (previous instanceof Role.Leading leading && elector.role() instanceof Role.Releasing) {
             knownWins.remove(leading.epoch); // if it becomes Ready before it has released, it may win anew what it holds
         }
-        if (elector.role() != previous && elector.role() instanceof Role.Releasing releasing
-                && releasing.reason == Role.Reason.UNLABELLED) {
-            gaveBackAt = clock();
+        if (elector.role() != previous && elector.role() instanceof Role.Releasing releasing) {
+            gaveBackAt = releasing.reason == Role.Reason.UNLABELLED ? clock() : gaveBackAt;
+            world.invariants.releasing(this, releasing.reason);
         }
     }
 

@@ -10,6 +10,7 @@ final class SimulatedServer {
 
     /** Keys, as {@link Config} derives them from the election's name: the claim on the Lease, epoch and participation of a pod. */
     static final String CLAIM = Mix.ELECTION + "/holder";
+    static final String PREFERRED = Mix.ELECTION + "/preferred-leader";
     static final String EPOCH = Mix.ELECTION + "/epoch";
     static final String PARTICIPATION = Mix.ELECTION + "/participant";
     private static final Store.Selection LEASE = Store.Selection.all(Resource.LEASES, Mix.NAMESPACE).named(Mix.ELECTION);

@@ -10,9 +10,10 @@ import java.util.Objects;
  * @param seconds the recorded duration, null if there is none; likewise the two times
  * @param claim what our annotation says, if it agrees with the record; else null
  * @param writer the claim that a sidecar wrote with this record, also where a webhook has removed it; null if there is none
+ * @param preferred the pod that is to lead; empty if none is named
  */
 record StoredLease(long version, String holder, Long seconds, Instant acquireTime, Instant renewTime, long transitions, Claimed claim,
-        Claimed writer) {
+        Claimed writer, String preferred) {
 
     /** Our annotation: {@code <pod>/<uid>/<acquireTime>/<renewTime>}. */
     record Claimed(String pod, String uid, Instant acquireTime, Instant renewTime) {
@@ -57,7 +58,8 @@ record StoredLease(long version, String holder, Long seconds, Instant acquireTim
         Claimed known = written != null ? written : claim != null ? claim : before == null ? null : before.writer;
         return new StoredLease(Long.parseLong((String) meta.get("resourceVersion")), holder, (Long) spec.get("leaseDurationSeconds"),
                 acquired, renewed, spec.get("leaseTransitions") instanceof Long count ? count : 0, claim,
-                agrees(known, holder, acquired, renewed) ? known : null);
+                agrees(known, holder, acquired, renewed) ? known : null,
+                (String) Json.object(meta, "annotations").getOrDefault(SimulatedServer.PREFERRED, ""));
     }
 
     private static boolean agrees(Claimed claim, String holder, Instant acquired, Instant renewed) {
