@@ -88,7 +88,7 @@ final class Chaos {
 
     /** The quiet period begins, but not everybody hears of it: what a group has to bear for good goes on. */
     void goOn() {
-        long end = world.now() + 2 * world.mix.longestLease() + 6 * Simulation.SECOND;
+        long end = world.now() + world.timeToSettle();
         if (world.mix.isOn(Fault.BUSY_POD)) {
             world.others.keepPodsBusy(end);
         }

@@ -1,4 +1,5 @@
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -14,6 +15,8 @@ final class FinalInvariants {
     /** The latest process of a pod, by the pod's uid. */
     private final Map<String, SimulatedProcess> latest = new HashMap<>();
     private final Map<SimulatedProcess, Integer> requests = new HashMap<>();
+    /** Uids of pods that had lost the leadership key when they were removed: no watch shows that to a second process, which nobody ends. */
+    private final Set<String> leftUnwatched = new HashSet<>();
     private SimulatedProcess leader;
     private long movedAt;
     private int podWrites;
@@ -33,6 +36,13 @@ final class FinalInvariants {
         podWrites++;
     }
 
+    /** A pod was removed. */
+    void removed(StoredPod pod) {
+        if (pod.leadership() == null) {
+            leftUnwatched.add(pod.uid());
+        }
+    }
+
     /** The leadership label of a pod has come or gone. */
     void labelMoved() {
         movedAt = world.now();
@@ -41,23 +51,24 @@ final class FinalInvariants {
     /** Long enough after the last fault. */
     void settled(long quietSince) {
         List<SimulatedProcess> running = world.workload.processes();
+        leader = null;
+        requests.clear();
         for (SimulatedProcess process : running) {
             StoredPod pod = world.server.pod(process.pod().name());
-            Invariants.require(pod != null && pod.uid().equals(process.pod().uid()) && !pod.finished(), "exit",
+            boolean isShown = process.pod().process() == process || !leftUnwatched.contains(process.pod().uid());
+            Invariants.require(!isShown || pod != null && pod.uid().equals(process.pod().uid()) && !pod.finished(), "exit",
                     () -> process + " runs on, but its pod is gone or has finished");
             requests.put(process, process.requests());
         }
         List<SimulatedProcess> candidates = running.stream().filter(SimulatedProcess::isCandidate).toList();
         if (candidates.isEmpty()) {
-            world.coverage.count(Coverage.Deed.NOBODY_LEFT);
             nothingLeftBehind();
         } else {
-            world.coverage.count(Coverage.Deed.SETTLED);
-            world.coverage.settledAfter((movedAt - quietSince) * 1000 / world.mix.longestLease());
             oneLeads(candidates);
             preferredLeads(candidates);
             candidates.forEach(this::allSeeTheSame);
             allLabelsAreRight();
+            world.coverage.settledAfter((movedAt - quietSince) * 1000 / world.mix.longestLease());
         }
         podWrites = 0;
     }
@@ -138,18 +149,22 @@ final class FinalInvariants {
         });
     }
 
-    /** Pods that take part, or took part, or are labelled; without the leadership key nobody sees one whose sidecar is dead. */
+    /**
+     * Pods that take part, or took part, or are labelled. Without the leadership key nobody sees one whose sidecar is dead, or which is
+     * terminating and so no longer registers.
+     */
     private Stream<StoredPod> ours() {
         Set<String> running = world.workload.processes().stream().map(p -> p.pod().uid()).collect(Collectors.toSet());
         return world.server.pods().values().stream().filter(p -> !p.name().startsWith(Workload.OTHERS))
                 .filter(p -> p.participation() != null || p.epoch() != null || p.isLabelled())
-                .filter(p -> p.leadership() != null || running.contains(p.uid()));
+                .filter(p -> p.leadership() != null || p.isAlive() && running.contains(p.uid()));
     }
 
     /** A while later: the same one leads, nobody has written to a pod, nobody but the leader has asked for anything. */
     void still(long nanos) {
         Invariants.require(podWrites == 0, "I6", () -> "pods are written to without a reason: " + podWrites + " times");
         if (leader == null) {
+            world.coverage.count(Coverage.Deed.NOBODY_LEFT);
             return;
         }
         Invariants.require(leader.isLeading() && renewsInTime(), "I4",
@@ -158,10 +173,13 @@ final class FinalInvariants {
             Invariants.require(process.watchesAreLive() || process.isPolling(), "watch",
                     () -> process + " still waits on a watch that delivers nothing");
             long asked = process.requests() - before;
-            boolean retries = world.server.refusesPatches(process.pod().name())
-                    || process == leader && ours().anyMatch(p -> world.server.refusesPatches(p.name()));
-            long most = retries ? Long.MAX_VALUE : process == leader ? process.measured(nanos) / process.config().retryPeriod().toNanos() + 1 : 0;
+            boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches);
+            boolean retries = world.server.refusesPatches(process.pod().name()) || process == leader && refused;
+            // A leader that tries again and again renews in between, so a follower may take the next renewal for overdue, and asks.
+            boolean asks = process == leader || refused;
+            long most = retries ? Long.MAX_VALUE : asks ? process.measured(nanos) / process.config().retryPeriod().toNanos() + 1 : 0;
             Invariants.require(asked <= most || process.isPolling(), "idle", () -> process + " sent " + asked + " requests for no reason");
         });
+        world.coverage.count(Coverage.Deed.SETTLED);
     }
 }

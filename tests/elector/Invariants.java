@@ -51,6 +51,9 @@ final class Invariants {
             world.others.podWritten(revision.name(), revision.before(), revision.after());
         }
         labels.note(revision.name(), is);
+        if (after == null) {
+            end.removed(before);
+        }
         if (is && !was) {
             labels.putOn(sender, after);
             handovers.putOn(sender, after);
@@ -144,7 +147,7 @@ final class Invariants {
         load.logged(process, line, clock);
     }
 
-    /** A process begins to release the Lease. */
+    /** A process begins to release the Lease; a line of its log may say so, but not while another program fights it. */
     void releasing(SimulatedProcess process, Role.Reason reason) {
         switch (reason) {
             case UNLABELLED, UNREADY -> {

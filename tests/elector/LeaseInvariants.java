@@ -9,13 +9,15 @@ final class LeaseInvariants {
     /** The sidecar that wrote it last; null if somebody else did since. */
     private SimulatedProcess writer;
     private long wonAt;
-    /** The epoch of the latest win; null if somebody else has held it since. */
+    /** The epoch of the latest win, and its claim; null if somebody else has held it since. */
     private String latestWin;
+    private StoredLease.Claimed latestClaim;
     /** The pod that holds it, or held it last, and since when; null and 0 after etcd was restored, for who knows. */
     private String leadingPod = "";
     private long leadingSince;
     /** Since when nobody holds it. */
     private long freeSince;
+    private long restoredAt = -1;
 
     LeaseInvariants(Simulation world, LabelInvariants labels) {
         this.world = world;
@@ -47,8 +49,8 @@ final class LeaseInvariants {
             leadingSince = leadingPod == null ? 0 : world.now();
             leadingPod = after.holder();
         }
-        boolean isOther = after != null && after.isHeld() && (after.writer() == null
-                || before != null && before.isHeld() && !after.writer().isSameWin(before.writer()));
+        latestClaim = isWin ? sender.claim() : latestClaim;
+        boolean isOther = after != null && after.isHeld() && (after.writer() == null || !after.writer().isSameWin(latestClaim));
         latestWin = isWin ? Long.toString(after.version()) : isOther ? null : latestWin;
         if (sender.process() != null && before != null && after != null && after.writer() != null) {
             countWin(sender, before, after);
@@ -62,6 +64,7 @@ final class LeaseInvariants {
         latestWin = null;
         freeSince = world.now();
         leadingPod = null;
+        restoredAt = world.now();
     }
 
     // --- Who may win, and when ---------------------------------------------------------------------------------------
@@ -87,12 +90,16 @@ final class LeaseInvariants {
                 () -> process + " wins the Lease anew, which it holds, and which nobody else has written");
     }
 
-    /** A claim of the own pod is that of a predecessor only if it was there when a process first saw the Lease. */
+    /**
+     * A claim of the own pod is that of a predecessor only if it was there when a process first saw the Lease. A process that sees that etcd
+     * was restored forgets the Lease, and sees it for the first time again.
+     */
     private void notFromTheOtherProcess(SimulatedProcess process, StoredLease before) {
         boolean other = writer != null && writer != process && writer.pod() == process.pod() && writer.isAlive();
         long age = process.measured(world.now() - renewedAt);
         boolean expired = before.seconds() == null || age + Simulation.MS >= before.seconds() * Simulation.SECOND;
-        Invariants.require(!other || expired || wonAt <= process.firstSawLease(), "I5",
+        boolean hasForgotten = process.startedAt() <= restoredAt;
+        Invariants.require(!other || expired || hasForgotten || wonAt <= process.firstSawLease(), "I5",
                 () -> process + " takes the Lease from " + writer + ", a process of the same pod that has won it meanwhile");
     }
 

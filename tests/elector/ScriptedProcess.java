@@ -172,6 +172,7 @@ final class ScriptedProcess {
     private final class Call {
         private final Effect.Request request;
         private final long timeoutAt = world.now() + timeout;
+        private final int history = world.server().history();
         private boolean answered;
 
         Call(Effect.Request request) {
@@ -192,7 +193,7 @@ final class ScriptedProcess {
         }
 
         void execute() {
-            Reply reply = world.server().execute(ScriptedProcess.this, request);
+            Reply reply = world.server().execute(ScriptedProcess.this, request, history);
             if (!alive || answered || world.now() + lag > timeoutAt) {
                 return;
             }

@@ -21,6 +21,7 @@ final class ScriptedServer {
     private final StoreClient client;
     private Lease lease;
     private int uids;
+    private int history;
     private Store.Backup backup;
     private ScriptedProcess sender;
 
@@ -46,12 +47,20 @@ final class ScriptedServer {
         return store.get(LEASES, NAMESPACE, Script.ELECTION) instanceof Store.Ok ok ? ok.object() : null;
     }
 
-    /** Executes an elector's request now. */
-    Reply execute(ScriptedProcess from, Effect.Request request) {
+    /** How often etcd was restored. */
+    int history() {
+        return history;
+    }
+
+    /** Executes an elector's request now, which was sent when {@link #history} was that. */
+    Reply execute(ScriptedProcess from, Effect.Request request, int sentIn) {
         world.step();
         sender = from;
         Reply reply = client.execute(request);
         sender = null;
+        if (sentIn != history && (reply instanceof Reply.LeaseReply || reply instanceof Reply.PodReply)) {
+            invariants.outdated(request);
+        }
         if (world.isLogging()) {
             world.log("server", from + " " + Simulation.show(request) + " = " + Simulation.show(reply));
         }
@@ -134,6 +143,7 @@ final class ScriptedServer {
     /** The API server and etcd stop, etcd's data is replaced by the backup, both start again. */
     void restore() {
         store.restore(backup);
+        history++;
         pods.clear();
         podTrees().forEach(tree -> pods.put(Json.text(tree, "metadata", "name"), CODEC.pod(tree)));
         lease = leaseTree() == null ? null : CODEC.lease(leaseTree());

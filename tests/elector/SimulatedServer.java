@@ -292,12 +292,12 @@ final class SimulatedServer {
     /** A client-go program creates the Lease, or replaces it on the version that {@code read} has; says whether it succeeded. */
     boolean write(ClientGoProgram program, Map<String, Object> read, Map<String, Object> spec) {
         pass();
-        sender = new Sender(null, null, program, null);
-        Map<String, Object> meta = read == null ? Map.of("name", Mix.ELECTION) : new LinkedHashMap<>(Json.object(read, "metadata"));
-        Map<String, Object> body = Map.of("metadata", meta, "spec", spec);
         if ((Long) spec.get("leaseTransitions") > Integer.MAX_VALUE) {
             return false; // it overflows in Go, and a negative number is refused
         }
+        sender = new Sender(null, null, program, null);
+        Map<String, Object> meta = read == null ? Map.of("name", Mix.ELECTION) : new LinkedHashMap<>(Json.object(read, "metadata"));
+        Map<String, Object> body = Map.of("metadata", meta, "spec", spec);
         Store.Result result = read == null ? store.create(Resource.LEASES, Mix.NAMESPACE, body)
                 : store.replace(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, body);
         sender = Sender.FOREIGN;

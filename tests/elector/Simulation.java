@@ -22,7 +22,6 @@ final class Simulation {
     static final long MINUTE = 60 * SECOND;
     /** The API server's time at the start. */
     static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
-    private static final long STILL = 5 * SECOND;
     /** Faults that do not happen but are so. */
     private static final Set<Fault> CONDITIONS = EnumSet.of(Fault.CLOCK_RATES, Fault.SHARED_LABEL, Fault.MIXED_TIMINGS,
             Fault.LARGE_GROUP);
@@ -135,11 +134,45 @@ final class Simulation {
             playUntil(now + draw.spread(MS, 2 * mix.lease()));
         }
         becomeQuiet();
+        settle();
+    }
+
+    /** The group may take its time to settle, but if it has settled, and stays so for a while, nobody need wait any longer. */
+    private void settle() {
         long quietSince = now;
-        playUntil(now + 2 * mix.longestLease() + 6 * SECOND);
+        long end = now + timeToSettle();
+        long still = Math.max(2 * SECOND, mix.longestLease() / 3);
+        playUntil(now + (mix.isOn(Fault.LEASE_TOUCHED) ? mix.longestLease() * 3 / 2 + SECOND : SECOND / 2));
+        while (now < end) {
+            boolean somebodyCanLead = workload.processes().stream().anyMatch(SimulatedProcess::isCandidate);
+            if (somebodyCanLead && holds(() -> invariants.settled(quietSince))) {
+                playUntil(now + still);
+                if (holds(() -> invariants.still(still))) {
+                    return;
+                }
+            }
+            playUntil(Math.max(now, Math.min(end, now + SECOND / 2)));
+        }
         invariants.settled(quietSince);
-        playUntil(now + STILL);
-        invariants.still(STILL);
+        playUntil(now + still);
+        invariants.still(still);
+    }
+
+    private static boolean holds(Runnable invariant) {
+        try {
+            invariant.run();
+            return true;
+        } catch (Violation notYet) {
+            return false;
+        }
+    }
+
+    /**
+     * Long enough for every fault to be over. A pod that refuses patches may win the Lease in that time, and gives it back a lease-duration
+     * later.
+     */
+    long timeToSettle() {
+        return (mix.isOn(Fault.PATCH_REFUSED) ? 3 : 2) * mix.longestLease() + 6 * SECOND;
     }
 
     /** Its identity is the name of a pod, even of one of the group, or anything else. */
