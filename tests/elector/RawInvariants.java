@@ -24,7 +24,10 @@ final class RawInvariants {
     private static final Set<String> SERVERS_KEYS = Set.of("labels", "annotations", "resourceVersion");
 
     private final Set<String> labelled = new HashSet<>();
-    /** Whether a write that was sent before etcd was restored has been executed since: the documented exception to I1. */
+    /**
+     * Whether a write has succeeded whose sender had not noticed yet that etcd was restored: the documented exception to I1. It rests on a
+     * version of the lost history, whose number has occurred again for the same object.
+     */
     private boolean outdated;
     private long latestEpoch;
     private int podWrites;
@@ -77,7 +80,7 @@ final class RawInvariants {
             require(sender != null && sender.pod().uid().equals(uid(revision.after())), "I2", "labelled by another pod's process");
             String epoch = epoch(revision.after());
             require(sender.wins().contains(epoch), "I2", "labelled by a process that has not won the Lease with this epoch");
-            require(Long.parseLong(epoch) >= latestEpoch, "epoch", "the epoch goes back");
+            require(Long.parseLong(epoch) >= latestEpoch || outdated, "epoch", "the epoch goes back");
             latestEpoch = Long.parseLong(epoch);
         }
     }
@@ -135,7 +138,7 @@ final class RawInvariants {
         return parts.length == 4 && parts[0].equals(holder) ? parts : null;
     }
 
-    /** A request has succeeded that was sent before etcd was restored. */
+    /** A request has succeeded whose sender had not noticed yet that etcd was restored. */
     void outdated(Effect.Request request) {
         outdated |= request instanceof Effect.PutLease || request instanceof Effect.PatchPod;
     }

@@ -7,8 +7,8 @@ import java.util.function.Consumer;
  * An everyday situation of an election, as it goes when nothing disturbs it: a group is set up, then comes the <em>phase</em>, in which a
  * schedule of {@link ExhaustiveSearch} may deviate.
  *
- * <p>No request is under way when etcd is restored: one that is may break I1, which is not guaranteed then. Versions are given a second time,
- * so a write may find the version that it rests on with other content.
+ * <p>No request is under way when etcd is restored. Versions are given a second time, so a write of a process that has not noticed the
+ * restoration yet may find the version that it rests on with other content; I1 is not guaranteed then.
  *
  * @param name unique
  * @param members pods of the group

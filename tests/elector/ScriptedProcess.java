@@ -27,6 +27,8 @@ final class ScriptedProcess {
     /** Of a request or an answer. */
     private final long lag;
     private final long timeout;
+    /** How often etcd had been restored when it started, or when it noticed the latest restoration. */
+    private int knownHistory;
     private boolean alive = true;
     private boolean told;
     private int requests;
@@ -43,6 +45,7 @@ final class ScriptedProcess {
         this.lag = ScriptedWorld.MS + pod.place() * ScriptedWorld.MS / 50;
         this.timeout = config.callTimeout().toNanos();
         this.startedAt = world.now();
+        this.knownHistory = world.server().history();
         this.elector = new Elector(config, STEADY, clock());
         this.leaseWatch = new ScriptedWatch(world, this, true);
         this.groupWatch = new ScriptedWatch(world, this, false);
@@ -141,7 +144,10 @@ final class ScriptedProcess {
                 world.log(this, "exits: " + exit.why());
                 end();
             }
-            case Effect.Log log -> world.log(this, log.line());
+            case Effect.Log log -> {
+                world.log(this, log.line());
+                knownHistory = log.line().startsWith("resource versions went back") ? world.server().history() : knownHistory;
+            }
             default -> { }
         }
     }
@@ -172,7 +178,7 @@ final class ScriptedProcess {
     private final class Call {
         private final Effect.Request request;
         private final long timeoutAt = world.now() + timeout;
-        private final int history = world.server().history();
+        private final int history = knownHistory;
         private boolean answered;
 
         Call(Effect.Request request) {

@@ -52,13 +52,13 @@ final class ScriptedServer {
         return history;
     }
 
-    /** Executes an elector's request now, which was sent when {@link #history} was that. */
-    Reply execute(ScriptedProcess from, Effect.Request request, int sentIn) {
+    /** Executes an elector's request now; its sender knew of so many restorations. */
+    Reply execute(ScriptedProcess from, Effect.Request request, int knownHistory) {
         world.step();
         sender = from;
         Reply reply = client.execute(request);
         sender = null;
-        if (sentIn != history && (reply instanceof Reply.LeaseReply || reply instanceof Reply.PodReply)) {
+        if (knownHistory != history && (reply instanceof Reply.LeaseReply || reply instanceof Reply.PodReply)) {
             invariants.outdated(request);
         }
         if (world.isLogging()) {
