@@ -301,23 +301,27 @@ public final class LeaderLabeler implements Callable<Integer> {
         if (operation.check) {
             return PermissionCheck.print(config, kubernetes, System.out);
         }
-        RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile);
-        Sidecar sidecar = new Sidecar(config, kubernetes, roleFile == null ? status -> { } : roleFile::write);
-        try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
-            LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}",
-                    VersionProvider.OWN, config.summary(), http == null ? "off" : http.address(),
-                    roleFile == null ? "none" : operation.roleFile, operation.logLevel);
-            AtomicBoolean stopping = new AtomicBoolean();
-            for (String signal : List.of("TERM", "INT")) {
-                Signal.handle(new Signal(signal), s -> stop(sidecar, stopping));
+        try (RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile)) {
+            Sidecar sidecar = new Sidecar(config, kubernetes, roleFile == null ? status -> { } : roleFile::write);
+            try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
+                LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}",
+                        VersionProvider.OWN, config.summary(), http == null ? "off" : http.address(),
+                        roleFile == null ? "none" : operation.roleFile, operation.logLevel);
+                AtomicBoolean stopping = new AtomicBoolean();
+                for (String signal : List.of("TERM", "INT")) {
+                    Signal.handle(new Signal(signal), s -> stop(sidecar, roleFile, stopping));
+                }
+                return sidecar.run();
             }
-            return sidecar.run();
         }
     }
 
     /** The first signal asks for a hand-over, a second one ends the process at once. Not a shutdown hook: it would not see the second. */
-    private static void stop(Sidecar sidecar, AtomicBoolean stopping) {
+    private static void stop(Sidecar sidecar, RoleFile roleFile, AtomicBoolean stopping) {
         if (stopping.getAndSet(true)) {
+            if (roleFile != null) {
+                roleFile.close();
+            }
             Runtime.getRuntime().halt(OK);
         }
         sidecar.stop();
@@ -418,6 +422,7 @@ record Config(String election, String pod, String namespace, String leadershipLa
     private static final Pattern RFC_1123_SUBDOMAIN =
             Pattern.compile(RFC_1123_LABEL.pattern() + "(\\." + RFC_1123_LABEL.pattern() + ")*");
     private static final Pattern LABEL_NAME = Pattern.compile("[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?");
+    private static final Pattern DEFAULT_KEY = Pattern.compile(RFC_1035_LABEL.pattern() + "/(is-leader|participant)");
     private static final Pattern DURATION_PART = Pattern.compile("(\\d+(?:\\.\\d*)?|\\.\\d+)(ns|us|µs|μs|ms|s|m|h)");
     private static final Map<String, Long> UNIT_NANOS = Map.of("ns", 1L, "us", 1_000L, "µs", 1_000L, "μs", 1_000L, "ms", 1_000_000L,
             "s", 1_000_000_000L, "m", 60_000_000_000L, "h", 3_600_000_000_000L);
@@ -438,6 +443,11 @@ record Config(String election, String pod, String namespace, String leadershipLa
         rule("--participation-label", participationLabel, isQualifiedName(participationLabel), QUALIFIED_NAME_RULE);
         rule("--participation-label", participationLabel, !participationLabel.equals(leadershipLabel),
                 "must differ from --leadership-label");
+        for (String key : List.of(leadershipLabel, participationLabel)) {
+            rule(key.equals(leadershipLabel) ? "--leadership-label" : "--participation-label", key,
+                    !DEFAULT_KEY.matcher(key).matches() || key.startsWith(election + "/"),
+                    "must not be a default label of another election, which would fight over it");
+        }
         rule("--lease-name", leaseName, matches(RFC_1123_SUBDOMAIN, leaseName, 253),
                 "must be an RFC 1123 subdomain of at most 253 characters");
         rule("--lease-duration", leaseDuration, leaseDuration.toNanosPart() == 0 && leaseDuration.toSeconds() >= 1
@@ -809,7 +819,7 @@ sealed interface Effect {
  * @param leading whether this pod leads: it won the Lease, is labelled, and renewed within renew-deadline
  * @param leadsUntil until when {@code leading} may be believed, in the elector's nanoseconds; 0 while it does not lead
  * @param epoch fencing token of this pod's leadership, {@code "0"} while it does not lead
- * @param since when {@code leader} was last seen to change, by the own wall clock
+ * @param since when {@code leader} was last seen to change, by the own wall clock; null until a holder was seen
  * @param participants names of the group's pods
  * @param registered whether the own pod has got its labels
  */
@@ -982,7 +992,7 @@ final class KnownLease {
     private long changedAt;
     private long renewalInterval;
     private String previousHolder = "";
-    private Instant holderSince = Instant.EPOCH;
+    private Instant holderSince;
     private long holderChangedAt;
     private long preferredChangedAt;
     private long transitions;
@@ -3979,11 +3989,15 @@ final class PermissionCheck {
     }
 }
 
-/** A file that tells the application in the same pod who leads: {@code {"leader":true,"epoch":"…","name":"…"}}, always whole. */
-final class RoleFile {
+/**
+ * A file that tells the application in the same pod who leads: {@code {"leader":true,"epoch":"…","name":"…"}}, always whole. No file means
+ * that this pod does not lead: it is removed where it cannot be written, and at the end.
+ */
+final class RoleFile implements AutoCloseable {
 
     private final Path path;
     private final Path temporary;
+    /** What the file says; null if it may be missing. */
     private String written;
     private boolean failing;
 
@@ -3997,23 +4011,26 @@ final class RoleFile {
         try {
             replace(content(false, "0", ""));
         } catch (IOException unwritable) {
-            throw new IOException("--role-file: \"" + path + "\" must be a path that can be written: " + unwritable);
+            close();
+            throw new IOException("--role-file: cannot write \"" + path + "\": " + unwritable + "; choose a path that can be written");
         }
     }
 
     /**
-     * Writes the state if it differs from what the file says. A process that is frozen cannot: an application that must not be misled then
-     * compares epochs.
+     * Writes the state if it differs from what the file says. A frozen process cannot update the file: applications that must detect this
+     * compare epochs.
      */
     void write(Status status) {
         try {
             replace(content(status.leading(), status.epoch(), status.leader()));
             failing = false;
-        } catch (IOException failed) {
+        } catch (IOException unwritable) {
             if (!failing) {
-                LoggerFactory.getLogger("leader-labeler").error("--role-file: \"{}\" cannot be written: {}", path, failed.toString());
+                LoggerFactory.getLogger("leader-labeler").error("--role-file: cannot write \"{}\": {}; without it, this pod does not lead"
+                        + " for its application", path, unwritable.toString());
             }
             failing = true;
+            close();
         }
     }
 
@@ -4032,6 +4049,17 @@ final class RoleFile {
 
     private static String content(boolean leader, String epoch, String name) {
         return JSON.serialize(HttpEndpoint.ordered("leader", leader, "epoch", epoch, "name", name)) + "\n";
+    }
+
+    /** Removes the file. Safe from any thread. */
+    @Override
+    public void close() {
+        written = null;
+        try {
+            Files.deleteIfExists(path);
+        } catch (IOException remains) {
+            LoggerFactory.getLogger("leader-labeler").error("--role-file: cannot remove \"{}\": {}; remove it", path, remains.toString());
+        }
     }
 }
 
@@ -4155,10 +4183,11 @@ final class HttpEndpoint implements AutoCloseable {
         };
     }
 
+    /** JSON, in which {@code since} is absent where it is null. */
     private String state(Status status, boolean leading) {
         return JSON.serialize(status == null ? ordered("name", "", "self", config.pod(), "leader", false, "epoch", "0")
                 : ordered("name", status.leader(), "self", status.self(), "leader", leading, "epoch", leading ? status.epoch() : "0",
-                        "since", status.since().toString(), "participants", status.participants())) + "\n";
+                        "since", status.since() == null ? null : status.since().toString(), "participants", status.participants())) + "\n";
     }
 
     /** A map that keeps the order of its pairs of key and value. */

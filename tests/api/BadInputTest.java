@@ -57,6 +57,8 @@ class BadInputTest {
                 bad("--leadership-label", longName, "at most 63"), bad("--leadership-label", "a".repeat(254) + "/b", "at most 253"),
                 bad("--participation-label", "is leader", "label key"), bad("--participation-label", "/a", "label key"),
                 bad("--participation-label", "web/is-leader", "must differ from --leadership-label"),
+                bad("--leadership-label", "db/is-leader", "another election"), bad("--participation-label", "db/participant", "another election"),
+                bad("--leadership-label", "db/participant", "another election"),
                 Arguments.of("--participation-label", "a/b", "must differ", List.of("--leadership-label=a/b", "--participation-label=a/b")),
                 bad("--lease-duration", "15", "must be a duration"), bad("--lease-duration", "", "must be a duration"),
                 bad("--lease-duration", "-15s", "must be a duration"), bad("--lease-duration", "1,5s", "must be a duration"),

@@ -3,6 +3,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What sidecars make of refusals at run time: they say once what to apply, wait, and go on by themselves. */
@@ -39,6 +40,7 @@ class PermissionTest {
         assertEquals(1, count(sidecar, "kind: RoleBinding"), sidecar.process().log());
         assertEquals(503, sidecar.endpoint().get("/readyz").code());
         assertEquals(200, sidecar.endpoint().get("/healthz").code());
+        assertEquals(Set.of("name", "self", "leader", "epoch", "participants"), sidecar.state().keySet(), "no holder was seen yet");
 
         group.server().allow((verb, resource, namespace, name) -> true);
         assertEquals(sidecar, group.leader());

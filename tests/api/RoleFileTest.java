@@ -1,5 +1,6 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -45,10 +46,15 @@ class RoleFileTest {
     }
 
     @AfterEach
-    void restore() throws IOException {
-        if (Files.isDirectory(leader.roleFile())) {
-            Files.delete(leader.roleFile());
+    void unblock() {
+        if (Files.isDirectory(blocked(leader))) {
+            Folders.delete(blocked(leader));
         }
+    }
+
+    /** Where each new content is written first; a folder there makes that impossible. */
+    private static Path blocked(ServedSidecar sidecar) {
+        return sidecar.roleFile().resolveSibling(".role.json.new");
     }
 
     // --- Content -----------------------------------------------------------------------------------------------------
@@ -115,10 +121,7 @@ class RoleFileTest {
 
         assertEquals(0, leader.process().exitCode(Group.SOON));
         assertEquals(List.of(false), List.copyOf(saidAtOffer));
-        assertFalse(leader.saysItLeads(), "and so it stays");
-        try (Stream<Path> files = Files.list(leader.roleFile().getParent())) {
-            assertEquals(List.of(leader.roleFile()), files.toList(), "there is nothing else");
-        }
+        assertEquals(List.of(), files(leader.roleFile().getParent()), "nothing is left of it");
         ServedSidecar next = GROUP.start(leader.pod());
         Wait.until("its successor takes part", Group.SOON, () -> next.endpoint().code("/readyz") == 200);
     }
@@ -149,25 +152,29 @@ class RoleFileTest {
         Path folder = Folders.temporary("bad-role");
         Files.createDirectory(folder.resolve("folder"));
         Path path = name.isEmpty() ? Path.of("") : folder.resolve(name);
-        List<Path> before = files(folder);
+        List<Path> before = filesAround(folder);
         try {
             String message = assertThrows(IOException.class, () -> new RoleFile(path)).getMessage();
-            assertTrue(message.startsWith("--role-file: \"" + path + "\" must "), message);
-            assertEquals(before, files(folder));
+            assertTrue(message.matches("--role-file: (cannot write )?\"" + path + "\"(:| must name a file).*"), message);
+            assertEquals(before, filesAround(folder));
         } finally {
             Folders.delete(folder);
         }
     }
 
     /** What there is where it might have been left. */
-    private static List<Path> files(Path folder) throws IOException {
+    private static List<Path> filesAround(Path folder) throws IOException {
         List<Path> all = new ArrayList<>();
         for (Path each : List.of(folder, Path.of(""), Path.of("/"))) {
-            try (Stream<Path> files = Files.list(each)) {
-                all.addAll(files.sorted().toList());
-            }
+            all.addAll(files(each));
         }
         return all;
+    }
+
+    private static List<Path> files(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.sorted().toList();
+        }
     }
 
     @Test
@@ -177,25 +184,47 @@ class RoleFileTest {
             assertEquals(FAILURE, sidecar.exitCode(Group.SOON), sidecar.log());
             List<String> said = sidecar.log().lines().toList();
             assertEquals(1, said.size(), sidecar.log());
-            assertTrue(said.getFirst().startsWith("leader-labeler: --role-file: \"/missing/role.json\" must "), said.getFirst());
+            assertTrue(said.getFirst().startsWith("leader-labeler: --role-file: cannot write \"/missing/role.json\": "), said.getFirst());
         }
     }
 
     @Test
-    void a_file_that_cannot_be_written_later_is_one_error_and_the_election_goes_on() throws IOException {
-        Files.delete(leader.roleFile());
-        Files.createDirectory(leader.roleFile());
+    void a_file_that_cannot_be_written_is_removed_with_one_error_and_the_election_goes_on() throws IOException {
+        Files.createDirectories(blocked(leader).resolve("not-empty"));
 
         GROUP.group().editLease(lease -> lease.setHolderIdentity(""));
         GROUP.group().awaitLeaderOtherThan(leader.pod(), Group.SOON);
         GROUP.group().awaitRenewals(follower.pod(), 5);
 
-        assertEquals(1, leader.process().log().lines().filter(line -> line.contains("cannot be written")).count(), leader.process().log());
-        try (Stream<Path> files = Files.list(leader.roleFile().getParent())) {
-            assertEquals(List.of(leader.roleFile()), files.toList(), "nothing else is left");
-        }
-        Files.delete(leader.roleFile());
+        assertNull(leader.role(), "it must not say that this pod leads");
+        assertEquals(1, leader.process().log().lines().filter(line -> line.contains("cannot write")).count(), leader.process().log());
+        unblock();
         Wait.until("it is written when that is possible again", Group.SOON, () -> leader.role() != null);
         assertFalse(leader.saysItLeads());
+    }
+
+    // --- The end -------------------------------------------------------------------------------------------------------
+
+    @Test
+    void it_is_removed_at_a_failure() {
+        ServedSidecar failing = GROUP.start("web-9");
+        assertEquals(FAILURE, failing.process().exitCode(Group.SOON), failing.process().log());
+        assertFalse(Files.exists(failing.roleFile()));
+    }
+
+    @Test
+    void a_second_signal_removes_it_too() {
+        follower.process().freeze(); // so that the hand-over takes its time
+        try {
+            leader.process().term();
+            Wait.until("the first signal has been handled", Group.SOON, () -> !leader.saysItLeads());
+            leader.process().term();
+            assertEquals(0, leader.process().exitCode(Group.SOON));
+            assertFalse(leader.process().log().contains("exit code="), "the hand-over was not awaited: " + leader.process().log());
+            assertFalse(Files.exists(leader.roleFile()));
+        } finally {
+            follower.process().thaw();
+        }
+        GROUP.start(leader.pod());
     }
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Base64;
+import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -247,6 +248,16 @@ class RulesTest {
     @ValueSource(strings = {"web/is-leader", "leader"})
     void one_key_cannot_be_both_labels(String key) {
         assertRefused("--participation-label", key, () -> labelled(key, key));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"web/is-leader", "web/participant", "db.web/is-leader", "db/leader", "is-leader", "example.com/is-leader"})
+    void a_label_may_be_shared_unless_it_is_a_default_of_another_election(String key) {
+        assertEquals(key, labelled(key, "role").leadershipLabel());
+        for (String other : List.of("db/is-leader", "db/participant")) {
+            assertRefused("--leadership-label", other, () -> labelled(other, key));
+            assertRefused("--participation-label", other, () -> labelled(key, other));
+        }
     }
 
     private static Config named(String election, String pod, String namespace) {
