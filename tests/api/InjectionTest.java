@@ -39,12 +39,17 @@ class InjectionTest {
     @RegisterExtension
     static final Groups GROUPS = Groups.ofClass(() -> RealServer.start(ControlPlane.SERVICE_ACCOUNTS));
 
+    /** The N of the first Kubernetes 1.N that serves admissionregistration.k8s.io/v1 MutatingAdmissionPolicy by default. */
+    private static final int MINOR_VERSION = 36;
+
     private static RealServer server;
 
     @BeforeAll
     static void inject() {
         server = GROUPS.server();
         assumeTrue(server.canStop(), "the injection applies to a whole cluster, and this one is somebody else's");
+        assumeTrue(server.minorVersion() >= MINOR_VERSION,
+                "the injection needs a MutatingAdmissionPolicy, which Kubernetes has since 1." + MINOR_VERSION + "; this is " + server.title());
         server.controllerManager();
         kubectl("apply", "-k", DEPLOY.resolve("injection").toString());
         awaitInjection(true);
