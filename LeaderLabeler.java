@@ -118,9 +118,7 @@ import okhttp3.Response;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.event.Level;
-import org.slf4j.simple.SimpleLogger;
 import org.yaml.snakeyaml.error.MarkedYAMLException;
-import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -143,7 +141,7 @@ import sun.misc.Signal;
  * that the election is about; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; and
  * {@link Kubernetes}, the only place that knows the API client.
  */
-@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.VersionProvider.class,
+@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, version = {"leader-labeler " + LeaderLabeler.VERSION, "Java ${java.runtime.version}"},
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
         footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, POD_UID, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
@@ -153,94 +151,75 @@ public final class LeaderLabeler implements Callable<Integer> {
     // Command line
     // -----------------------------------------------------------------------------------------------------------------
 
-    /** Exit code after a stop that was asked for. */
+    static final String VERSION = "1.0.0";
+    /** Exit code after a stop that was asked for, or because the own pod is gone. */
     static final int OK = 0;
-    /** Exit code after a failure of the surroundings. */
+    /** Exit code for failures outside the program (API server, kubeconfig, port), and for its defects. */
     static final int FAILURE = 1;
-    /** Exit code after flags that cannot be understood or that break a rule. */
+    /** Exit code for invalid flags. */
     static final int USAGE = 2;
     /** Exit code of {@code --check} when something is missing. */
     static final int CHECK_FAILED = 3;
 
-    @ArgGroup(validate = false, heading = "%nWho takes part%n")
-    private final GroupOptions group = new GroupOptions();
+    @Option(names = "--election-name", paramLabel = "NAME", required = true, description = "Name of the group; an RFC 1035 label.")
+    private String election;
 
-    @ArgGroup(validate = false, heading = "%nTiming%n")
-    private final TimingOptions timing = new TimingOptions();
+    @Option(names = "--pod-name", paramLabel = "NAME", description = "This pod. Default: $$POD_NAME; outside a cluster else the host name.")
+    private String pod;
 
-    @ArgGroup(validate = false, heading = "%nOperation%n")
-    private final OperationOptions operation = new OperationOptions();
+    @Option(names = "--namespace", paramLabel = "NAME",
+            description = "Its namespace. Default: $$POD_NAMESPACE, else the service account's, else the kubeconfig's.")
+    private String namespace;
 
-    /** Flags that say which group, and which of its pods. */
-    static final class GroupOptions {
-        @Option(names = "--election-name", paramLabel = "NAME", required = true, description = "Name of the group; an RFC 1035 label.")
-        private String election;
+    @Option(names = "--leadership-label", paramLabel = "KEY",
+            description = "Label that is \"true\" on the leader and \"false\" on the others. Default: <election-name>/is-leader.")
+    private String leadershipLabel;
 
-        @Option(names = "--pod-name", paramLabel = "NAME",
-                description = "This pod. Default: $$POD_NAME; outside a cluster else the host name.")
-        private String pod;
+    @Option(names = "--participation-label", paramLabel = "KEY",
+            description = "Label that is \"true\" on every participant. Default: <election-name>/participant.")
+    private String participationLabel;
 
-        @Option(names = "--namespace", paramLabel = "NAME",
-                description = "Its namespace. Default: $$POD_NAMESPACE, else the service account's, else the kubeconfig's.")
-        private String namespace;
+    @Option(names = "--lease-name", paramLabel = "NAME", description = "Name of the Lease. Default: <election-name>.")
+    private String leaseName;
 
-        @Option(names = "--leadership-label", paramLabel = "KEY",
-                description = "Label that is \"true\" on the leader and \"false\" on the others. Default: <election-name>/is-leader.")
-        private String leadershipLabel;
+    @Option(names = "--lease-duration", paramLabel = "TIME", defaultValue = "15s", description = "How long followers wait after the last"
+            + " observed renewal before they may acquire the Lease; whole seconds. Default: ${DEFAULT-VALUE}.")
+    private String leaseDuration;
 
-        @Option(names = "--participation-label", paramLabel = "KEY",
-                description = "Label that is \"true\" on every participant. Default: <election-name>/participant.")
-        private String participationLabel;
+    @Option(names = "--renew-deadline", paramLabel = "TIME", defaultValue = "10s", description = "How long a leader that cannot renew still"
+            + " reports itself as leader; less than lease-duration. Default: ${DEFAULT-VALUE}.")
+    private String renewDeadline;
 
-        @Option(names = "--lease-name", paramLabel = "NAME", description = "Name of the Lease. Default: <election-name>.")
-        private String lease;
-    }
+    @Option(names = "--retry-period", paramLabel = "TIME", defaultValue = "2s",
+            description = "Time between two renewals; less than renew-deadline / 1.2. Default: ${DEFAULT-VALUE}.")
+    private String retryPeriod;
 
-    /** Flags that say how soon; durations as Go writes them: 15s, 500ms, 1m30s. */
-    static final class TimingOptions {
-        @Option(names = "--lease-duration", paramLabel = "TIME", defaultValue = "15s",
-                description = "How long the others wait after the last renewal that they saw; whole seconds. Default: ${DEFAULT-VALUE}.")
-        private String leaseDuration;
+    @Option(names = "--unready-grace", paramLabel = "TIME", description = "How long an unready leader keeps the lead while another"
+            + " participant is Ready; 0s ignores readiness. Default: lease-duration.")
+    private String unreadyGrace;
 
-        @Option(names = "--renew-deadline", paramLabel = "TIME", defaultValue = "10s",
-                description = "How long the leader trusts its last renewal; less than lease-duration. Default: ${DEFAULT-VALUE}.")
-        private String renewDeadline;
+    @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early", description = "When a terminating pod hands over: early, or"
+            + " after-exit of its application (native sidecars only). Default: ${DEFAULT-VALUE}.")
+    private String handover;
 
-        @Option(names = "--retry-period", paramLabel = "TIME", defaultValue = "2s",
-                description = "Time between two renewals; less than renew-deadline / 1.2. Default: ${DEFAULT-VALUE}.")
-        private String retryPeriod;
+    @Option(names = "--deletion-cost", paramLabel = "COST", defaultValue = "100",
+            description = "Value of the leader's annotation controller.kubernetes.io/pod-deletion-cost, so that a ReplicaSet that is"
+                    + " scaled down deletes the leader last; 0 for none. Default: ${DEFAULT-VALUE}.")
+    private String deletionCost;
 
-        @Option(names = "--unready-grace", paramLabel = "TIME",
-                description = "How long a leader may be not Ready while another pod is; 0s for ever. Default: lease-duration.")
-        private String unreadyGrace;
+    @Option(names = "--http-address", paramLabel = "ADDRESS", defaultValue = ":4040",
+            description = "Where state, probes and metrics are served, [HOST]:PORT or off. Default: ${DEFAULT-VALUE}.")
+    private String httpAddress;
 
-        @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early",
-                description = "When a pod that is told to go lets the next one lead: early, or after-exit of its application"
-                        + " (native sidecars only). Default: ${DEFAULT-VALUE}.")
-        private String handover;
+    @Option(names = "--role-file", paramLabel = "PATH", description = "File that tells the application in the same pod who leads.")
+    private Path roleFile;
 
-        @Option(names = "--deletion-cost", paramLabel = "COST", defaultValue = "100",
-                description = "Value of the leader's annotation controller.kubernetes.io/pod-deletion-cost, so that a ReplicaSet that is"
-                        + " scaled down deletes the leader last; 0 for none. Default: ${DEFAULT-VALUE}.")
-        private String deletionCost;
-    }
+    @Option(names = "--log-level", paramLabel = "LEVEL", defaultValue = "info",
+            description = "error, warn, info, debug or trace. Default: ${DEFAULT-VALUE}.")
+    private String logLevel;
 
-    /** Flags for those who run it. */
-    static final class OperationOptions {
-        @Option(names = "--http-address", paramLabel = "ADDRESS", defaultValue = ":4040",
-                description = "Where state, probes and metrics are served, [HOST]:PORT or off. Default: ${DEFAULT-VALUE}.")
-        private String httpAddress;
-
-        @Option(names = "--role-file", paramLabel = "PATH", description = "File for the application in the same pod that says who leads.")
-        private Path roleFile;
-
-        @Option(names = "--log-level", paramLabel = "LEVEL", defaultValue = "info",
-                description = "error, warn, info, debug or trace. Default: ${DEFAULT-VALUE}.")
-        private String logLevel;
-
-        @Option(names = "--check", description = "Check permissions and settings, print what is missing as YAML to apply, and exit.")
-        private boolean check;
-    }
+    @Option(names = "--check", description = "Check permissions and settings, print what is missing as YAML to apply, and exit.")
+    private boolean check;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help and exit.")
     private boolean help;
@@ -256,25 +235,17 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     /** The same without ending the process: returns the exit code. Messages about bad input go to standard error, one line each. */
     static int run(String... args) {
-        Set<String> given = new TreeSet<>();
-        for (String arg : args) {
-            String flag = arg.split("=", 2)[0];
-            if (flag.startsWith("--") && !given.add(flag)) {
-                // Picocli would begin the flag's group anew, and forget its other flags.
-                return complain(new IllegalArgumentException(flag + ": must be given once"), USAGE);
-            }
-        }
         try {
             return new CommandLine(new LeaderLabeler())
-                    .setParameterExceptionHandler((e, all) -> complain(e, USAGE))
-                    .setExecutionExceptionHandler((e, command, parsed) -> complain(e, FAILURE))
+                    .setParameterExceptionHandler((e, all) -> printError(e, USAGE))
+                    .setExecutionExceptionHandler((e, command, parsed) -> printError(e, FAILURE))
                     .execute(args);
         } catch (Error broken) { // such as a class that a jar lacks; picocli handles exceptions only
-            return complain(broken, FAILURE);
+            return printError(broken, FAILURE);
         }
     }
 
-    private static int complain(Throwable e, int exitCode) {
+    private static int printError(Throwable e, int exitCode) {
         System.err.println("leader-labeler: " + firstLine(e.getMessage() == null || e instanceof Error ? e.toString() : e.getMessage()));
         return exitCode;
     }
@@ -290,26 +261,25 @@ public final class LeaderLabeler implements Callable<Integer> {
         Config config;
         InetSocketAddress address;
         try {
-            setUpLog(operation.logLevel);
+            configureLogging(logLevel);
             environment = Environment.ofProcess();
             config = config(environment);
-            address = HttpEndpoint.parse(operation.httpAddress);
+            address = HttpEndpoint.parse(httpAddress);
         } catch (IllegalArgumentException broken) {
             throw new ParameterException(new CommandLine(this), broken.getMessage());
         }
         Kubernetes kubernetes = Kubernetes.connect(config, environment);
-        if (operation.check) {
+        if (check) {
             return PermissionCheck.print(config, kubernetes, System.out);
         }
-        try (RoleFile roleFile = operation.roleFile == null ? null : new RoleFile(operation.roleFile)) {
-            Sidecar sidecar = new Sidecar(config, kubernetes, roleFile == null ? status -> { } : roleFile::write);
+        try (RoleFile file = roleFile == null ? null : new RoleFile(roleFile)) {
+            Sidecar sidecar = new Sidecar(config, kubernetes, file == null ? status -> { } : file::write);
             try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
-                LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}",
-                        VersionProvider.OWN, config.summary(), http == null ? "off" : http.address(),
-                        roleFile == null ? "none" : operation.roleFile, operation.logLevel);
+                LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}", VERSION,
+                        config.summary(), http == null ? "off" : http.address(), file == null ? "none" : roleFile, logLevel);
                 AtomicBoolean stopping = new AtomicBoolean();
                 for (String signal : List.of("TERM", "INT")) {
-                    Signal.handle(new Signal(signal), s -> stop(sidecar, roleFile, stopping));
+                    Signal.handle(new Signal(signal), s -> stop(sidecar, file, stopping));
                 }
                 return sidecar.run();
             }
@@ -317,10 +287,10 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     /** The first signal asks for a hand-over, a second one ends the process at once. Not a shutdown hook: it would not see the second. */
-    private static void stop(Sidecar sidecar, RoleFile roleFile, AtomicBoolean stopping) {
+    private static void stop(Sidecar sidecar, RoleFile file, AtomicBoolean stopping) {
         if (stopping.getAndSet(true)) {
-            if (roleFile != null) {
-                roleFile.close();
+            if (file != null) {
+                file.close();
             }
             Runtime.getRuntime().halt(OK);
         }
@@ -328,25 +298,20 @@ public final class LeaderLabeler implements Callable<Integer> {
     }
 
     private Config config(Environment environment) throws IOException {
-        Duration lease = Config.duration("--lease-duration", timing.leaseDuration);
-        String pod = group.pod != null ? group.pod : environment.podName();
-        return new Config(group.election,
-                pod,
-                group.namespace != null ? group.namespace : environment.namespace(),
-                group.leadershipLabel != null ? group.leadershipLabel : group.election + "/is-leader",
-                group.participationLabel != null ? group.participationLabel : group.election + "/participant",
-                group.lease != null ? group.lease : group.election,
-                lease,
-                Config.duration("--renew-deadline", timing.renewDeadline),
-                Config.duration("--retry-period", timing.retryPeriod),
-                Handover.parse(timing.handover),
-                timing.unreadyGrace != null ? Config.duration("--unready-grace", timing.unreadyGrace) : lease,
-                Config.wholeNumber("--deletion-cost", timing.deletionCost),
-                environment.podUid(pod));
+        Duration lease = Config.duration("--lease-duration", leaseDuration);
+        String name = pod != null ? pod : environment.podName();
+        return new Config(election, name,
+                namespace != null ? namespace : environment.namespace(),
+                leadershipLabel != null ? leadershipLabel : election + "/is-leader",
+                participationLabel != null ? participationLabel : election + "/participant",
+                leaseName != null ? leaseName : election,
+                lease, Config.duration("--renew-deadline", renewDeadline), Config.duration("--retry-period", retryPeriod),
+                Handover.parse(handover), unreadyGrace != null ? Config.duration("--unready-grace", unreadyGrace) : lease,
+                Config.wholeNumber("--deletion-cost", deletionCost), environment.podUid(name));
     }
 
     /** Before the first logger is made, since slf4j-simple reads its settings once. */
-    private static void setUpLog(String level) {
+    private static void configureLogging(String level) {
         if (!Set.of("error", "warn", "info", "debug", "trace").contains(level)) {
             throw new IllegalArgumentException("--log-level: \"" + level + "\" must be error, warn, info, debug or trace");
         }
@@ -356,27 +321,10 @@ public final class LeaderLabeler implements Callable<Integer> {
         System.setProperty("org.slf4j.simpleLogger.showThreadName", "false");
         System.setProperty("org.slf4j.simpleLogger.defaultLogLevel", "error");
         System.setProperty("org.slf4j.simpleLogger.log.leader-labeler", level);
-        // The recorder of Events complains when it may not write them; the election goes on without.
+        // Silence the event recorder: without Events the election still works.
         System.setProperty("org.slf4j.simpleLogger.log.io.kubernetes.client.extended.event", "off");
     }
 
-    /** What {@code --version} shows. */
-    static final class VersionProvider implements CommandLine.IVersionProvider {
-        static final String OWN = "1.0.0";
-
-        @Override
-        public String[] getVersion() {
-            return Stream.concat(Stream.of("leader-labeler " + OWN, "Java " + Runtime.version()),
-                    Stream.of(ClientBuilder.class, EventType.class, CommandLine.class, SimpleLogger.class).map(VersionProvider::jar))
-                    .toArray(String[]::new);
-        }
-
-        /** The jar of a library is named after its version; not every manifest has it. */
-        private static String jar(Class<?> type) {
-            Path jar = Path.of(URI.create(type.getProtectionDomain().getCodeSource().getLocation().toString()));
-            return jar.getFileName().toString().replaceFirst("\\.jar$", "");
-        }
-    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -2705,11 +2653,7 @@ final class Sidecar {
             case Effect.Request request -> inBackground(() -> answer(request));
             case Effect.Publish publish -> {
                 if (publish.status().registered() && (status == null || !status.registered())) {
-                    // Not earlier: this would delay the registration, whose requests report their missing permissions themselves.
-                    inBackground(() -> {
-                        kubernetes.warmUp();
-                        PermissionCheck.warn(config, kubernetes);
-                    });
+                    inBackground(kubernetes::warmUp); // not earlier: it would delay the registration
                 }
                 status = publish.status();
                 statusListener.accept(status);
@@ -3081,14 +3025,6 @@ final class Kubernetes implements AutoCloseable {
             return !isAllowed(access);
         } catch (IOException unknown) {
             return false;
-        }
-    }
-
-    /** Warns if the permission is missing, before a request needs it. IOException with one line if the API server fails. */
-    void warnIfMissing(RequiredAccess access) throws IOException {
-        if (!isAllowed(access) && mayWarn(access.kind())) {
-            LOG.warn("missing permission: {}", access);
-            adviseRole();
         }
     }
 
@@ -3949,19 +3885,6 @@ final class PermissionCheck {
             out.printf("---%n%s", role(config, kubernetes.user()));
         }
         return complete && podExists ? LeaderLabeler.OK : LeaderLabeler.CHECK_FAILED;
-    }
-
-    /** Warns at the start of a sidecar of what is missing, Kubernetes Events excepted: a follower would miss the rest only when it leads. */
-    static void warn(Config config, Kubernetes kubernetes) {
-        try {
-            for (RequiredAccess access : needed(config)) {
-                if (!access.resource().equals("events")) {
-                    kubernetes.warnIfMissing(access);
-                }
-            }
-        } catch (IOException unknown) {
-            // Then each request that is forbidden reports it.
-        }
     }
 
     /** Role and RoleBinding for {@code user}, a user name as the API server knows it, as YAML to apply. */

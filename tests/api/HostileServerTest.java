@@ -207,7 +207,7 @@ class HostileServerTest {
     void retry_after_is_honoured_for_watches() {
         HostileGroup group = groups.hostile(2);
         String follower = group.podsOtherThan(group.awaitLeader()).getFirst();
-        HttpFault busy = new HttpFault.Refuse(429, 2);
+        HttpFault busy = new HttpFault.Refuse(429, 1);
         FaultPlan plan = group.meet(RequestPhase.WATCH, busy, busy);
 
         group.strikeWatches(follower, new HttpFault.ResetAfter());

@@ -219,23 +219,17 @@ class LogTest {
     // --- Help --------------------------------------------------------------------------------------------------------
 
     @Test
-    void the_version_names_the_program_the_runtime_and_the_libraries() {
+    void the_version_names_the_program_and_the_runtime() {
         Said said = run("--version");
         assertEquals(0, said.exitCode());
-        String text = said.text();
-        assertTrue(text.startsWith("leader-labeler " + LeaderLabeler.VersionProvider.OWN + "\nJava " + Runtime.version()), text);
-        for (String library : List.of("client-java-\\d+.*", "client-java-extended-\\d+.*", "picocli-\\d+.*", "slf4j-simple-\\d+.*")) {
-            assertTrue(text.lines().anyMatch(line -> line.matches(library)), library + " in " + text);
-        }
+        assertEquals("leader-labeler " + LeaderLabeler.VERSION + "\nJava " + Runtime.version() + "\n", said.text());
     }
 
     @Test
-    void the_help_groups_the_flags_and_shows_variables_defaults_and_exit_codes() {
+    void the_help_shows_variables_defaults_and_exit_codes() {
         Said said = run("--help");
         assertEquals(0, said.exitCode());
         String help = said.text();
-        List<String> headings = help.lines().filter(line -> line.matches("[A-Z][a-z ]+")).toList();
-        assertEquals(List.of("Who takes part", "Timing", "Operation", "Exit codes"), headings, help);
         String text = help.replaceAll("\\s+", " ");
         for (String wanted : List.of("$POD_NAME", "$POD_NAMESPACE", "KUBECONFIG", "Default: 15s", "Default: 10s", "Default: 2s",
                 "Default: early", "Default: :4040", "Default: info", "Default: <election-name>/is-leader",

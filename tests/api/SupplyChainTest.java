@@ -59,7 +59,7 @@ class SupplyChainTest {
 
     @Test
     void the_image_and_the_changes_name_the_version_of_the_program() throws IOException {
-        String version = LeaderLabeler.VersionProvider.OWN;
+        String version = LeaderLabeler.VERSION;
         assertTrue(Files.readString(Path.of("Dockerfile")).contains("\nARG VERSION=" + version + "\n"));
         assertTrue(Files.readString(Path.of("CHANGELOG.md")).contains("\n## " + version));
     }

@@ -5,7 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -26,7 +25,7 @@ final class Circumstances {
         now.put("load at the beginning", load());
         now.put("server", server.title());
         now.put("java", System.getProperty("java.vendor") + " " + Runtime.version());
-        now.put("versions", String.join(", ", Arrays.asList(new LeaderLabeler.VersionProvider().getVersion())));
+        now.put("version", "leader-labeler " + LeaderLabeler.VERSION);
         now.put("settings of the JVMs", String.join(" ", Candidate.SETTINGS));
         now.put("timings", timings.toString());
         return now;

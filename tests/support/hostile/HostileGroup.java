@@ -213,7 +213,7 @@ final class HostileGroup implements AutoCloseable {
      * Fails if the witness saw a rule broken; if a sidecar ended by itself, or would be killed by its probe; if one asked for something
      * that it was told not to ask for yet; or if one stormed the API server. A sidecar has seven things to ask for (Lease, group, three
      * pods, two watches), and for each at most six times within a second, since it backs off from 50 ms to 500 ms; a few more are
-     * its reviews at the start, and what it asks for anew because the answer was news.
+     * what it asks for anew because the answer was news.
      */
     void check() {
         for (Map.Entry<String, Member> member : members.entrySet()) {
