@@ -130,18 +130,26 @@ import sun.misc.Signal;
  * leader only. The application is not changed.
  *
  * <p><b>What is guaranteed.</b> At no resourceVersion of the API server do two pods of a group carry {@code <leadership-label>: "true"},
- * whatever freezes, lags, restarts or dies, as long as nobody else writes that label. On a planned hand-over the label moves from the old
- * leader to the new one by two adjacent requests; after a crash it moves when the lease has expired, and not later.
+ * whatever freezes, lags, restarts or dies, as long as no other program writes {@code "true"}. On a planned hand-over the label moves from
+ * the old leader to the new one by two adjacent requests; after a crash it moves when the lease has expired, and not later.
+ *
+ * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
+ * in addition rests on an observation that is older than the leader's latest successful write of the Lease. Writes that only add missing
+ * keys or take the own label off need no more, because they never write {@code "true"}.
  *
  * <p><b>What is not guaranteed.</b> Labels are routing, not fencing. An application that was leader may still be working when the next one
  * is labelled, and open connections survive a change of labels. Applications that need fencing use the epoch, which grows with every
  * leadership, as a token. It can only go back if etcd is restored from a backup.
  *
  * <p><b>How to read this file.</b> From top to bottom: the command line; {@link Config}, which holds every rule about settings; the values
- * that the election is about; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; and
- * {@link Kubernetes}, the only place that knows the API client.
+ * ({@link Claim}, {@link Lease}, {@link Pod}); {@link Event}, {@link Reply}, {@link Effect} and {@link Status}, by which the elector talks to
+ * the rest; {@link Role}, {@link KnownLease}, {@link KnownGroup} and {@link Requests}, its state; {@link Elector}, the whole algorithm as a
+ * pure state machine; {@link Sidecar}, the thread that drives it; {@link Kubernetes}, which alone sends requests to the API server;
+ * {@link Environment}, {@link Kubeconfig} and {@link ExecPlugin}, which find and authenticate the connection; and what people, probes and
+ * the application see: {@link PermissionCheck}, {@link RoleFile} and {@link HttpEndpoint}.
  */
-@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, version = {"leader-labeler " + LeaderLabeler.VERSION, "Java ${java.runtime.version}"},
+@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true,
+        version = {"leader-labeler " + LeaderLabeler.VERSION, "Java ${java.runtime.version}"},
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
         footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, POD_UID, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
@@ -331,9 +339,9 @@ public final class LeaderLabeler implements Callable<Integer> {
 // Settings
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** When a pod that is told to go lets the next one lead. */
+/** When a terminating pod hands over. */
 enum Handover {
-    /** As soon as it is told to go: the next leader serves while this one drains. */
+    /** As soon as it is terminating: the next leader serves while this one drains. */
     EARLY,
     /** When its application has exited, which a native sidecar learns by its own SIGTERM: planned terminations never overlap. */
     AFTER_EXIT;
@@ -359,7 +367,7 @@ enum Handover {
  * flag, the value and the rule. No component but {@code podUid} is null.
  *
  * @param deletionCost value of the annotation {@code controller.kubernetes.io/pod-deletion-cost} of a leader's pod; 0 for none
- * @param podUid uid of the own pod as its container was told it; null if it was not, and the first GET by name has to tell
+ * @param podUid uid of the own pod; null if the environment does not name it, so that the first GET by name decides
  */
 record Config(String election, String pod, String namespace, String leadershipLabel, String participationLabel, String leaseName,
         Duration leaseDuration, Duration renewDeadline, Duration retryPeriod, Handover handover, Duration unreadyGrace,
@@ -2567,7 +2575,7 @@ final class Elector {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The sidecar: one thread that drives the elector, and workers that carry out what it asks for
+// The sidecar: one thread that drives the elector, and a short one for each of its requests
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The life of one sidecar: events go through one queue to one elector, on one thread. */
@@ -2715,7 +2723,7 @@ final class Sidecar {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Kubernetes: the only place that knows the API client
+// Kubernetes: all requests to the API server
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
@@ -2739,7 +2747,7 @@ final class Kubernetes implements AutoCloseable {
     static final int EVENT_MILLIS = 400;
     /** How long no Event is sent after one was forbidden. */
     private static final long FORBIDDEN_EVENTS_PAUSE = TimeUnit.MINUTES.toNanos(5);
-    /** Enough for the compiler to take notice: the median hand-over took 66 ms without, 56 ms with one, 49 ms with these, on a JDK. */
+    /** Enough to get the code compiled: the median hand-over took 66 ms without, 56 ms with one, 49 ms with these, on a JDK. */
     private static final int WARM_UP_ROUNDS = 20;
 
     private final Config config;
@@ -2761,7 +2769,7 @@ final class Kubernetes implements AutoCloseable {
     private final Set<Call> openWatches = ConcurrentHashMap.newKeySet();
     private volatile boolean closed;
 
-    /** Uses a client as it was given, and bounds its calls. */
+    /** Takes over the client: adds timeouts and a counter of requests. */
     Kubernetes(Config config, ApiClient client) {
         this(config, client, client.getBasePath(), "given");
     }
@@ -2802,6 +2810,7 @@ final class Kubernetes implements AutoCloseable {
 
     private Response count(Interceptor.Chain chain) throws IOException {
         Request request = chain.request();
+        // Such as /api/v1/namespaces/shop/pods/web-0, or /apis/authorization.k8s.io/v1/selfsubjectaccessreviews.
         List<String> path = request.url().pathSegments();
         int at = path.indexOf("namespaces") + 2;
         boolean named = path.size() > at + 1;
@@ -2823,12 +2832,12 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /**
-     * Goes through what can be done of taking the Lease without a request: what a JVM does for the first time takes it several times as
-     * long, and a successor that has just been started must not be late for its turn.
+     * Does whatever acquiring the Lease needs besides requests. What a JVM does for the first time takes several times as long, and a pod
+     * that has just been started must not acquire the Lease late.
      */
     void warmUp() {
         Instant time = Instant.now().truncatedTo(ChronoUnit.MICROS);
-        V1Lease blank = unheld();
+        V1Lease blank = freeLease();
         V1ObjectMeta meta = blank.getMetadata().resourceVersion("0").uid("0");
         PartialPod pod = new PartialPod(meta, new PartialPod.State("Running", List.of(new PartialPod.Condition("Ready", "True"))));
         ListResponse<PartialPod> group = new ListResponse<>(new V1ListMeta().resourceVersion("0"), List.of(pod));
@@ -2842,7 +2851,7 @@ final class Kubernetes implements AutoCloseable {
                 patchCall(fence);
             }
         } catch (ApiException impossible) {
-            LOG.debug("rehearsal: {}", impossible.getMessage());
+            LOG.debug("warm-up: {}", impossible.getMessage());
         }
     }
 
@@ -2852,7 +2861,7 @@ final class Kubernetes implements AutoCloseable {
             return switch (request) {
                 case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), namespace).executeWithHttpInfo());
                 case Effect.CreateLease create ->
-                        leaseIs(leases.createNamespacedLease(namespace, unheld()).fieldManager(COMPONENT).executeWithHttpInfo());
+                        leaseIs(leases.createNamespacedLease(namespace, freeLease()).fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.PutLease put ->
                         leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease()))
                                 .fieldManager(COMPONENT).executeWithHttpInfo());
@@ -2863,7 +2872,7 @@ final class Kubernetes implements AutoCloseable {
         } catch (ApiException refused) {
             return toReply(request, refused);
         } catch (Throwable unreadable) {
-            String why = "unreadable answer: " + unreadable.getMessage();
+            String why = "unreadable answer: " + LeaderLabeler.firstLine(String.valueOf(unreadable.getMessage()));
             warn(access(request), 200, why);
             return new Reply.Failed(why, 0);
         }
@@ -3007,11 +3016,10 @@ final class Kubernetes implements AutoCloseable {
             return;
         }
         Sidecar.inBackground(() -> {
-            if (isMissing(access)) {
-                report("missing permission:", access, answer);
-                adviseRole();
-            } else {
-                report("cannot", access, answer);
+            boolean missing = isMissing(access);
+            report(missing ? "missing permission:" : "cannot", access, answer);
+            if (missing && mayWarn("Role")) {
+                LOG.warn("apply the following; no restart is needed:\n{}", PermissionCheck.role(config, user()).strip());
             }
         });
     }
@@ -3028,12 +3036,6 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private void adviseRole() {
-        if (mayWarn("Role")) {
-            LOG.warn("apply the following; no restart is needed:\n{}", PermissionCheck.role(config, user()).strip());
-        }
-    }
-
     private boolean mayWarn(String matter) {
         long now = System.nanoTime();
         // The mapping is now only if this call made it.
@@ -3044,8 +3046,9 @@ final class Kubernetes implements AutoCloseable {
     // --- Watches -----------------------------------------------------------------------------------------------------
 
     /** A collection to watch: its LIST, or its watch from a version on, and the events that its objects make. */
-    private record Source<T>(String what, RequiredAccess access, Class<T> type, ApiFunction<String, Call> call, Function<T, V1ObjectMeta> metadata,
-            BiFunction<List<T>, String, Event> listed, Function<T, Event> updated, Function<T, Event> removed) {}
+    private record Source<T>(String what, RequiredAccess access, Class<T> type, ApiFunction<String, Call> call,
+            Function<T, V1ObjectMeta> metadata, BiFunction<List<T>, String, Event> listed, Function<T, Event> updated,
+            Function<T, Event> removed) {}
 
     /**
      * Begins to report the Lease and the group's pods to {@code sink}, which must be safe from any thread, on threads of its own until
@@ -3147,7 +3150,7 @@ final class Kubernetes implements AutoCloseable {
         } catch (ApiException refused) {
             throw new IOException("cannot use %s (%s): %s".formatted(server, source, describe(refused, config.callTimeout())));
         } catch (RuntimeException unreadable) {
-            throw new IOException("cannot use %s (%s): unreadable answer: %s".formatted(server, source, unreadable.getMessage()));
+            throw new IOException("cannot use %s (%s): unreadable answer: %s".formatted(server, source, unreadable));
         }
     }
 
@@ -3284,7 +3287,7 @@ final class Kubernetes implements AutoCloseable {
         return time == null ? null : time.toInstant();
     }
 
-    /** What other people wrote into the Lease stays: their labels, annotations, owners, and the fields that we do not know. */
+    /** Keeps what other programs wrote into the Lease: their labels, annotations, owners, and the fields that we do not know. */
     private V1Lease encode(Lease lease) {
         V1Lease origin = (V1Lease) lease.origin();
         V1ObjectMeta meta = origin.getMetadata();
@@ -3301,14 +3304,14 @@ final class Kubernetes implements AutoCloseable {
                         .leaseTransitions(lease.transitions()).strategy(spec.getStrategy()).preferredHolder(spec.getPreferredHolder()));
     }
 
-    /** A Lease that nobody holds: creating one is never winning it. */
-    private V1Lease unheld() {
+    /** A Lease without a holder: creating one is never winning it. */
+    private V1Lease freeLease() {
         return new V1Lease().metadata(new V1ObjectMeta().name(config.leaseName()).namespace(config.namespace()))
                 .spec(new V1LeaseSpec().holderIdentity("").leaseDurationSeconds(1).leaseTransitions(0));
     }
 
     /**
-     * What matters here of a pod in JSON. Decoding all of it ({@code V1Pod}) would take the classes of pod specs, which are a fifth of the
+     * What matters here of a pod in JSON. Decoding all of it ({@code V1Pod}) would load every class of pod specs, which takes a fifth of the
      * time from the start to the own label, and memory for the specs of the whole group.
      */
     private record PartialPod(V1ObjectMeta metadata, State status) {
@@ -3340,7 +3343,7 @@ final class Kubernetes implements AutoCloseable {
         return ofReplicaSet != null ? ofReplicaSet : value(labels, "controller-revision-hash");
     }
 
-    /** What every object has. An answer without it is nonsense, however well-formed, and nobody beyond this section gets to see it. */
+    /** Rejects objects without a field that every object has, so that the elector never sees null. */
     private static String required(String value) {
         if (value == null) {
             throw new IllegalStateException("an object without name, uid or version");
@@ -3357,7 +3360,7 @@ final class Kubernetes implements AutoCloseable {
 // Environment: which pod this is, where the API server is, and as whom to connect to it
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What the process finds around it, read once: its variables, kubeconfigs, and the service account of its pod. */
+/** The environment of the process, read once: its variables, kubeconfigs, and the service account of its pod. */
 final class Environment {
 
     private final Map<String, String> variables;
@@ -3475,7 +3478,7 @@ final class Environment {
 
 /**
  * Kubeconfigs, merged as kubectl does: the first file that sets current-context decides, and of entries with one name the first counts.
- * client-java understands most of the fields; its client is given what it overlooks.
+ * client-java understands most of the fields; what it ignores is added to its client.
  */
 final class Kubeconfig {
 
@@ -3875,7 +3878,7 @@ final class PermissionCheck {
         boolean podExists = kubernetes.podExists();
         out.printf("%-8sconnected to %s%n", "ok", kubernetes.connection());
         out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
-                podExists ? "" : ", or not to be seen");
+                podExists ? "" : " (does not exist, or this user may not read it)");
         for (RequiredAccess access : needed(config)) {
             boolean allowed = kubernetes.isAllowed(access);
             complete &= allowed;
@@ -3970,8 +3973,10 @@ final class RoleFile implements AutoCloseable {
         }
     }
 
+    private record Content(boolean leader, String epoch, String name) {}
+
     private static String content(boolean leader, String epoch, String name) {
-        return JSON.serialize(HttpEndpoint.ordered("leader", leader, "epoch", epoch, "name", name)) + "\n";
+        return JSON.serialize(new Content(leader, epoch, name)) + "\n";
     }
 
     /** Removes the file. Safe from any thread. */
@@ -3990,12 +3995,12 @@ final class RoleFile implements AutoCloseable {
 final class HttpEndpoint implements AutoCloseable {
 
     /**
-     * A thread for each request, because a stranger may hold one for seconds: virtual where a blocked read does not pin its carrier (JEP
+     * A thread for each request, because an untrusted client may hold one for seconds: virtual where a blocked read does not pin its carrier (JEP
      * 491), since the election's requests run on those too.
      */
     private static final ThreadFactory THREADS =
             (Runtime.version().feature() < 24 ? Thread.ofPlatform() : Thread.ofVirtual()).name("http").factory();
-    /** Open connections, of up to 40 KB of heap each: as many as a heap of 24 MiB bears. */
+    /** Open connections, of up to 40 KB of heap each: as many as fit into a 24 MiB heap. */
     private static final int MAX_CONNECTIONS = 300;
     /** Connections that wait to be accepted: a probe that finds the queue full is sent again only after a second. */
     private static final int BACKLOG = 500;
@@ -4024,28 +4029,32 @@ final class HttpEndpoint implements AutoCloseable {
 
     /** Listens at once; IOException with one line if the address cannot be had. */
     HttpEndpoint(InetSocketAddress address, Config config, Sidecar sidecar, Kubernetes kubernetes) throws IOException {
-        limit();
+        setServerLimits();
         this.config = config;
         this.sidecar = sidecar;
         this.kubernetes = kubernetes;
         try {
             this.server = HttpServer.create(address, BACKLOG);
         } catch (IOException busy) {
-            throw new IOException("--http-address: \"" + show(address) + "\" must be free to listen at: " + busy.getMessage());
+            throw new IOException("--http-address: cannot listen on \"" + show(address) + "\": " + busy.getMessage()
+                    + "; choose another port or \"off\"");
         }
         server.createContext("/", this::handle);
         server.setExecutor(this::dispatch);
         server.start();
     }
 
-    /** Called on the one thread that accepts: while it pauses, strangers queue in the kernel, where they cost the election nothing. */
+    /** Called on the one thread that accepts: while it pauses, clients queue in the kernel, where they cost the election nothing. */
     private void dispatch(Runnable exchange) {
         LockSupport.parkNanos(ACCEPT_DELAY.toNanos());
         workers.execute(exchange);
     }
 
-    /** Bounds what strangers can tie up; the JDK's server reads these once. Counts, seconds, and milliseconds for the clock. */
-    private static void limit() {
+    /**
+     * Bounds what untrusted clients can tie up. The JDK's server reads these properties of the whole JVM once: counts, seconds, bytes, and
+     * milliseconds for the clock.
+     */
+    private static void setServerLimits() {
         System.setProperty("jdk.httpserver.maxConnections", String.valueOf(MAX_CONNECTIONS));
         System.setProperty("sun.net.httpserver.idleInterval", "5");
         System.setProperty("sun.net.httpserver.clockTick", "1000");
@@ -4078,7 +4087,7 @@ final class HttpEndpoint implements AutoCloseable {
                     : HttpResponse.text(405, "only GET and HEAD");
             byte[] body = answer.body().getBytes(StandardCharsets.UTF_8);
             exchange.getResponseHeaders().set("Content-Type", answer.type());
-            exchange.getResponseHeaders().set("Connection", "close"); // else a stranger who never reads piles up answers in the kernel
+            exchange.getResponseHeaders().set("Connection", "close"); // else a client that never reads fills buffers in the kernel
             if (answer.code() == 405) {
                 exchange.getResponseHeaders().set("Allow", "GET, HEAD");
             }
@@ -4106,20 +4115,14 @@ final class HttpEndpoint implements AutoCloseable {
         };
     }
 
-    /** JSON, in which {@code since} is absent where it is null. */
-    private String state(Status status, boolean leading) {
-        return JSON.serialize(status == null ? ordered("name", "", "self", config.pod(), "leader", false, "epoch", "0")
-                : ordered("name", status.leader(), "self", status.self(), "leader", leading, "epoch", leading ? status.epoch() : "0",
-                        "since", status.since() == null ? null : status.since().toString(), "participants", status.participants())) + "\n";
-    }
+    /** What {@code GET /} shows, without what is null. */
+    private record State(String name, String self, boolean leader, String epoch, String since, List<String> participants) {}
 
-    /** A map that keeps the order of its pairs of key and value. */
-    static Map<String, Object> ordered(Object... pairs) {
-        Map<String, Object> map = new LinkedHashMap<>();
-        for (int i = 0; i < pairs.length; i += 2) {
-            map.put((String) pairs[i], pairs[i + 1]);
-        }
-        return map;
+    private String state(Status status, boolean leading) {
+        State state = status == null ? new State("", config.pod(), false, "0", null, null)
+                : new State(status.leader(), status.self(), leading, leading ? status.epoch() : "0",
+                        status.since() == null ? null : status.since().toString(), status.participants());
+        return JSON.serialize(state) + "\n";
     }
 
     private String metrics(Status status, boolean leading) {
@@ -4134,13 +4137,13 @@ final class HttpEndpoint implements AutoCloseable {
             gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(statistics.leaseChangedAt()));
             gauge(out, "renewal_age_seconds", "Time since this pod's last renewal, NaN before the first.",
                     secondsSince(statistics.renewedAt()));
-            gauge(out, "last_handover_seconds", "From a Lease nobody held to this pod's label, the last time.",
+            gauge(out, "last_handover_seconds", "Seconds from a free Lease to this pod's label, last hand-over.",
                     statistics.handover() / 1e9);
-            gauge(out, "last_takeover_seconds", "From an expired or orphaned Lease to this pod's label, the last time.",
+            gauge(out, "last_takeover_seconds", "Seconds from a Lease that expired, or whose holder is gone, to this pod's label, last take-over.",
                     statistics.takeover() / 1e9);
             counter(out, "label_patches", "Pod writes by result.", statistics.patches().entrySet().stream()
                     .collect(Collectors.toMap(e -> "result=\"" + e.getKey() + "\"", Map.Entry::getValue)));
-            counter(out, "drift_healed", "Pod writes that undid what somebody else had done.", Map.of("", statistics.healed()));
+            counter(out, "drift_healed", "Pod writes that undid the change of another program.", Map.of("", statistics.healed()));
         }
         counter(out, "api_requests", "Requests to the API server.", kubernetes.requests().entrySet().stream()
                 .collect(Collectors.toMap(e -> "verb=\"%s\",resource=\"%s\",code=\"%s\"".formatted(e.getKey().verb(), e.getKey().resource(),
