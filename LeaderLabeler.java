@@ -47,6 +47,7 @@ import io.kubernetes.client.util.credentials.TokenFileAuthentication;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.PrintStream;
 import java.io.Reader;
@@ -78,6 +79,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -148,8 +150,7 @@ import sun.misc.Signal;
  * {@link Environment}, {@link Kubeconfig} and {@link ExecPlugin}, which find and authenticate the connection; and what people, probes and
  * the application see: {@link PermissionCheck}, {@link RoleFile} and {@link HttpEndpoint}.
  */
-@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true,
-        version = {"leader-labeler " + LeaderLabeler.VERSION, "Java ${java.runtime.version}"},
+@Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.Versions.class,
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
         footer = "%nEnvironment: POD_NAME, POD_NAMESPACE, POD_UID, KUBECONFIG", exitCodeListHeading = "%nExit codes%n",
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
@@ -234,6 +235,24 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     @Option(names = {"-V", "--version"}, versionHelp = true, description = "Show versions and exit.")
     private boolean version;
+
+    /** What {@code --version} shows: the program, the runtime and the libraries. */
+    static final class Versions implements CommandLine.IVersionProvider {
+        @Override
+        public String[] getVersion() throws IOException {
+            return new String[] {"leader-labeler " + VERSION, "Java " + Runtime.version(), library("io.kubernetes", "client-java"),
+                library("io.kubernetes", "client-java-extended"), "picocli " + CommandLine.VERSION, library("org.slf4j", "slf4j-simple")};
+        }
+
+        /** Maven notes the version in each jar; a native executable keeps this file. */
+        private static String library(String group, String name) throws IOException {
+            Properties noted = new Properties();
+            try (InputStream file = Versions.class.getResourceAsStream("/META-INF/maven/%s/%s/pom.properties".formatted(group, name))) {
+                noted.load(file == null ? InputStream.nullInputStream() : file);
+            }
+            return name + " " + noted.getProperty("version", "of unknown version");
+        }
+    }
 
     /** Runs the sidecar and ends the process with one of the exit codes above. */
     public static void main(String... args) {
@@ -3884,10 +3903,24 @@ final class PermissionCheck {
             complete &= allowed;
             out.printf("%-8s%s%n", allowed ? "ok" : "missing", access);
         }
-        if (!complete) {
+        if (complete) {
+            printPreferredLeader(config, kubernetes, out);
+        } else {
             out.printf("---%n%s", role(config, kubernetes.user()));
         }
         return complete && podExists ? LeaderLabeler.OK : LeaderLabeler.CHECK_FAILED;
+    }
+
+    /** The Lease may name a preferred leader; what keeps that pod from leading is worth a word, but nothing that must be mended. */
+    private static void printPreferredLeader(Config config, Kubernetes kubernetes, PrintStream out) {
+        String preferred = kubernetes.send(new Effect.GetLease(0)) instanceof Reply.LeaseReply read ? read.lease().preferred() : "";
+        if (preferred.isEmpty()) {
+            return;
+        }
+        Pod pod = kubernetes.send(new Effect.GetPod(0, preferred, null)) instanceof Reply.PodReply read ? read.pod() : null;
+        String obstacle = pod == null ? "no such pod" : !pod.hasAllKeys() ? "no participant" : !pod.isAlive() ? "it is about to end"
+                : !pod.ready() ? "not Ready" : null;
+        out.printf("%-8spreferred leader %s%s%n", obstacle == null ? "ok" : "ignored", preferred, obstacle == null ? "" : " (" + obstacle + ")");
     }
 
     /** Role and RoleBinding for {@code user}, a user name as the API server knows it, as YAML to apply. */
@@ -4116,12 +4149,14 @@ final class HttpEndpoint implements AutoCloseable {
     }
 
     /** What {@code GET /} shows, without what is null. */
-    private record State(String name, String self, boolean leader, String epoch, String since, List<String> participants) {}
+    private record State(String name, String self, boolean leader, String epoch, String since, List<String> participants,
+            String preferred) {}
 
     private String state(Status status, boolean leading) {
-        State state = status == null ? new State("", config.pod(), false, "0", null, null)
+        State state = status == null ? new State("", config.pod(), false, "0", null, null, null)
                 : new State(status.leader(), status.self(), leading, leading ? status.epoch() : "0",
-                        status.since() == null ? null : status.since().toString(), status.participants());
+                        status.since() == null ? null : status.since().toString(), status.participants(),
+                        status.preferred().isEmpty() ? null : status.preferred());
         return JSON.serialize(state) + "\n";
     }
 
@@ -4133,6 +4168,8 @@ final class HttpEndpoint implements AutoCloseable {
             Statistics statistics = status.statistics();
             gauge(out, "epoch", "Fencing token of this pod's leadership, 0 while it does not lead.",
                     Long.parseLong(leading ? status.epoch() : "0"));
+            gauge(out, "preferred", "Whether the Lease names this pod as its preferred leader.",
+                    status.preferred().equals(status.self()) ? 1 : 0);
             counter(out, "transitions", "Changes of the Lease's holder seen.", Map.of("", statistics.transitions()));
             gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(statistics.leaseChangedAt()));
             gauge(out, "renewal_age_seconds", "Time since this pod's last renewal, NaN before the first.",

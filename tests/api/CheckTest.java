@@ -98,6 +98,20 @@ class CheckTest {
         }
     }
 
+    @Test
+    void the_preferred_leader_is_named_with_what_keeps_it_from_leading() throws IOException {
+        group.startSidecar("web-0");
+        group.awaitLeader(Group.START);
+        group.createPod("app-0");
+        for (String line : List.of("ok      preferred leader web-0", "ignored preferred leader web-9 (no such pod)",
+                "ignored preferred leader app-0 (no participant)")) {
+            group.annotateLease("web/preferred-leader", line.split(" +")[3]);
+            Result result = check("web-0", server.kubeconfig());
+            assertEquals(COMPLETE, result.exitCode(), result.text());
+            assertEquals(line, result.lines().getLast());
+        }
+    }
+
     // --- Rights ------------------------------------------------------------------------------------------------------
 
     @Test

@@ -3,9 +3,12 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -219,10 +222,13 @@ class LogTest {
     // --- Help --------------------------------------------------------------------------------------------------------
 
     @Test
-    void the_version_names_the_program_and_the_runtime() {
+    void the_version_names_the_program_the_runtime_and_the_libraries() throws IOException {
         Said said = run("--version");
         assertEquals(0, said.exitCode());
-        assertEquals("leader-labeler " + LeaderLabeler.VERSION + "\nJava " + Runtime.version() + "\n", said.text());
+        List<String> expected = new ArrayList<>(List.of("leader-labeler " + LeaderLabeler.VERSION, "Java " + Runtime.version()));
+        Files.readAllLines(Path.of("LeaderLabeler.java")).stream().filter(line -> line.startsWith("//DEPS "))
+                .map(line -> line.substring(line.indexOf(':') + 1).replace(':', ' ')).forEach(expected::add);
+        assertEquals(expected, said.text().lines().toList());
     }
 
     @Test

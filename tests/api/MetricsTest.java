@@ -12,17 +12,18 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 /** The metrics are readable for Prometheus, and move as the election does. */
 class MetricsTest {
 
-    private static final Map<String, String> FAMILIES = new TreeMap<>(Map.of(
-            "leader_election_master_status", "gauge",
-            "leader_labeler_epoch", "gauge",
-            "leader_labeler_transitions_total", "counter",
-            "leader_labeler_lease_age_seconds", "gauge",
-            "leader_labeler_renewal_age_seconds", "gauge",
-            "leader_labeler_last_handover_seconds", "gauge",
-            "leader_labeler_last_takeover_seconds", "gauge",
-            "leader_labeler_label_patches_total", "counter",
-            "leader_labeler_drift_healed_total", "counter",
-            "leader_labeler_api_requests_total", "counter"));
+    private static final Map<String, String> FAMILIES = new TreeMap<>(Map.ofEntries(
+            Map.entry("leader_election_master_status", "gauge"),
+            Map.entry("leader_labeler_epoch", "gauge"),
+            Map.entry("leader_labeler_preferred", "gauge"),
+            Map.entry("leader_labeler_transitions_total", "counter"),
+            Map.entry("leader_labeler_lease_age_seconds", "gauge"),
+            Map.entry("leader_labeler_renewal_age_seconds", "gauge"),
+            Map.entry("leader_labeler_last_handover_seconds", "gauge"),
+            Map.entry("leader_labeler_last_takeover_seconds", "gauge"),
+            Map.entry("leader_labeler_label_patches_total", "counter"),
+            Map.entry("leader_labeler_drift_healed_total", "counter"),
+            Map.entry("leader_labeler_api_requests_total", "counter")));
 
     @RegisterExtension
     static final ServedGroup GROUP = ServedGroup.ofClass(ServedGroup.BRISK);

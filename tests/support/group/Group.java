@@ -309,10 +309,19 @@ final class Group implements AutoCloseable {
 
     /** Replaces the Lease by what {@code edit} makes of it, again if a renewal comes between; returns when the witness has seen it. */
     void editLease(Consumer<V1LeaseSpec> edit) {
+        changeLease(lease -> edit.accept(lease.getSpec()));
+    }
+
+    /** Annotates the Lease, and returns likewise. */
+    void annotateLease(String key, String value) {
+        changeLease(lease -> lease.getMetadata().putAnnotationsItem(key, value));
+    }
+
+    private void changeLease(Consumer<V1Lease> change) {
         while (true) {
             try {
                 V1Lease lease = leases.readNamespacedLease(election, namespace).execute();
-                edit.accept(lease.getSpec());
+                change.accept(lease);
                 long version = Long.parseLong(leases.replaceNamespacedLease(election, namespace, lease).execute().getMetadata()
                         .getResourceVersion());
                 Wait.until("the witness sees version " + version, SOON, () -> witness.leases().getLast().version() >= version);
