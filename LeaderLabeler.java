@@ -15,9 +15,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import io.kubernetes.client.custom.V1Patch;
 import io.kubernetes.client.extended.event.EventType;
-import io.kubernetes.client.extended.event.legacy.EventCorrelator;
 import io.kubernetes.client.extended.event.legacy.EventRecorder;
-import io.kubernetes.client.extended.event.legacy.EventSink;
 import io.kubernetes.client.extended.event.legacy.LegacyEventBroadcaster;
 import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.openapi.ApiException;
@@ -27,7 +25,6 @@ import io.kubernetes.client.openapi.apis.AuthenticationV1Api;
 import io.kubernetes.client.openapi.apis.AuthorizationV1Api;
 import io.kubernetes.client.openapi.apis.CoordinationV1Api;
 import io.kubernetes.client.openapi.apis.CoreV1Api;
-import io.kubernetes.client.openapi.models.CoreV1Event;
 import io.kubernetes.client.openapi.models.V1EventSource;
 import io.kubernetes.client.openapi.models.V1Lease;
 import io.kubernetes.client.openapi.models.V1LeaseSpec;
@@ -2764,8 +2761,8 @@ final class Kubernetes implements AutoCloseable {
     private static final Duration POD_WRITE_TIMEOUT = Duration.ofSeconds(35);
     /** How long the answer to a Kubernetes Event is awaited. */
     static final int EVENT_MILLIS = 400;
-    /** How long no Event is sent after one was forbidden. */
-    private static final long FORBIDDEN_EVENTS_PAUSE = TimeUnit.MINUTES.toNanos(5);
+    /** How long it is believed whether Events may be written. */
+    private static final long EVENT_REVIEW = TimeUnit.MINUTES.toNanos(5);
     /** Enough to get the code compiled: the median hand-over took 66 ms without, 56 ms with one, 49 ms with these, on a JDK. */
     private static final int WARM_UP_ROUNDS = 20;
 
@@ -2785,6 +2782,8 @@ final class Kubernetes implements AutoCloseable {
     private final Map<RequestKind, LongAdder> requests = new ConcurrentHashMap<>();
     /** A permit for each answer to a Kubernetes Event. */
     private final Semaphore eventAnswers = new Semaphore(0);
+    private boolean mayRecordEvents;
+    private long eventsReviewedAt = System.nanoTime() - EVENT_REVIEW;
     private final Set<Call> openWatches = ConcurrentHashMap.newKeySet();
     private volatile boolean closed;
 
@@ -2804,7 +2803,7 @@ final class Kubernetes implements AutoCloseable {
         this.watchClient = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
         this.leases = new CoordinationV1Api(client);
         this.core = new CoreV1Api(client);
-        this.broadcaster = new LegacyEventBroadcaster(new EventCorrelator(), new EventWriter());
+        this.broadcaster = new LegacyEventBroadcaster(core);
         this.recorder = broadcaster.newRecorder(new V1EventSource().component(COMPONENT).host(config.pod()));
         broadcaster.startRecording();
     }
@@ -2847,6 +2846,9 @@ final class Kubernetes implements AutoCloseable {
             return response;
         } finally {
             requests.computeIfAbsent(new RequestKind(verb, resource, code), kind -> new LongAdder()).increment();
+            if (resource.equals("events")) {
+                eventAnswers.release();
+            }
         }
     }
 
@@ -3021,7 +3023,7 @@ final class Kubernetes implements AutoCloseable {
     // --- Warnings ----------------------------------------------------------------------------------------------------
 
     /**
-     * Reports that a request failed: at most once a minute for each verb and resource, and for an API server that does not answer. A 403 need
+     * Reports that a request failed, at most once a minute for each verb and resource, and for an API server that does not answer. A 403 need
      * not be a missing permission, because quotas, admission webhooks and terminating namespaces forbid, too: the API server is asked.
      *
      * @param code HTTP status, 0 if there was no answer
@@ -3217,8 +3219,14 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Kubernetes Events -------------------------------------------------------------------------------------------
 
-    /** Writes a Kubernetes Event on the Lease and waits for the answer, {@link #EVENT_MILLIS} at most. Not for the elector's thread. */
+    /**
+     * Writes a Kubernetes Event on the Lease and waits for the answer, {@link #EVENT_MILLIS} at most; does nothing without the permission.
+     * Not for the elector's thread.
+     */
     void recordEvent(Effect.RecordEvent event) {
+        if (!mayRecordEvents()) {
+            return;
+        }
         V1ObjectReference lease = new V1ObjectReference().apiVersion("coordination.k8s.io/v1").kind("Lease")
                 .namespace(config.namespace()).name(config.leaseName()).uid(event.leaseUid());
         eventAnswers.drainPermits();
@@ -3230,43 +3238,13 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /**
-     * Sends the recorder's Events, on its one thread. The recorder repeats a failed one every 10 s for two minutes. Therefore one that is
-     * forbidden counts as written here, and the Events of the next {@link #FORBIDDEN_EVENTS_PAUSE} are dropped.
-     */
-    private final class EventWriter implements EventSink {
-        private long forbiddenAt = System.nanoTime() - FORBIDDEN_EVENTS_PAUSE;
-
-        @Override
-        public CoreV1Event create(CoreV1Event event) throws ApiException {
-            return write(event, e -> core.createNamespacedEvent(namespace, event).execute());
+    /** Asked at most once in {@link #EVENT_REVIEW}, because the recorder repeats a forbidden Event every 10 s for two minutes. */
+    private synchronized boolean mayRecordEvents() {
+        if (System.nanoTime() - eventsReviewedAt > EVENT_REVIEW) {
+            mayRecordEvents = Stream.of("create", "patch").noneMatch(verb -> isMissing(RequiredAccess.toEvents(verb)));
+            eventsReviewedAt = System.nanoTime();
         }
-
-        @Override
-        public CoreV1Event update(CoreV1Event event) throws ApiException {
-            return write(event, e -> core.replaceNamespacedEvent(event.getMetadata().getName(), namespace, event).execute());
-        }
-
-        @Override
-        public CoreV1Event patch(CoreV1Event event, V1Patch patch) throws ApiException {
-            return write(event, e -> PatchUtils.patch(CoreV1Event.class,
-                    () -> core.patchNamespacedEvent(event.getMetadata().getName(), namespace, patch).buildCall(null),
-                    V1Patch.PATCH_FORMAT_STRATEGIC_MERGE_PATCH, client));
-        }
-
-        private CoreV1Event write(CoreV1Event event, ApiFunction<CoreV1Event, CoreV1Event> call) throws ApiException {
-            try {
-                return System.nanoTime() - forbiddenAt < FORBIDDEN_EVENTS_PAUSE ? event : call.apply(event);
-            } catch (ApiException refused) {
-                if (refused.getCode() != 403) {
-                    throw refused;
-                }
-                forbiddenAt = System.nanoTime();
-                return event;
-            } finally {
-                eventAnswers.release();
-            }
-        }
+        return mayRecordEvents;
     }
 
     /** Ends watches and calls. The watches' threads are not interrupted, which OkHttp does not expect; they see it within retry-period. */
@@ -3860,6 +3838,10 @@ record RequiredAccess(String verb, String group, String resource, String name) {
         return new RequiredAccess(verb, "", "pods", name);
     }
 
+    static RequiredAccess toEvents(String verb) {
+        return new RequiredAccess(verb, "", "events", null);
+    }
+
     /** The same with another verb. */
     RequiredAccess to(String other) {
         return new RequiredAccess(other, group, resource, name);
@@ -3884,7 +3866,7 @@ final class PermissionCheck {
     private static List<RequiredAccess> needed(Config config) {
         return Stream.of(Stream.of("create", "get", "update", "list", "watch").map(verb -> RequiredAccess.toLease(verb, config)),
                         Stream.of("get", "list", "watch", "patch").map(verb -> RequiredAccess.toPods(verb, null)),
-                        Stream.of("create", "patch").map(verb -> new RequiredAccess(verb, "", "events", null)))
+                        Stream.of("create", "patch").map(RequiredAccess::toEvents))
                 .flatMap(Function.identity()).toList();
     }
 
