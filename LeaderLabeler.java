@@ -471,7 +471,7 @@ record Config(String election, String pod, String namespace, String leadershipLa
         return renewDeadline.dividedBy(2);
     }
 
-    /** Reads a duration as Go writes them; throws IllegalArgumentException, whose message names {@code flag}. */
+    /** Reads a duration of less than 365 days as Go writes it, not negative; IllegalArgumentException, whose message names {@code flag}. */
     static Duration duration(String flag, String text) {
         Matcher part = DURATION_PART.matcher(text);
         double nanos = text.equals("0") ? 0 : Double.NaN;
@@ -566,12 +566,14 @@ record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
  * One version of the Lease.
  *
  * @param version its {@code metadata.resourceVersion}
- * @param holder {@code spec.holderIdentity}, empty if nobody holds it
- * @param durationSeconds null if not recorded; so for acquireTime and renewTime
- * @param claim null if nobody holds it, or somebody whose claim is not proven. A client-go program keeps foreign annotations, when it takes
+ * @param uid its {@code metadata.uid}: a Lease that was deleted and created again has another
+ * @param holder {@code spec.holderIdentity}, empty if it is free
+ * @param durationSeconds null if the Lease does not record it; likewise acquireTime and renewTime
+ * @param transitions {@code spec.leaseTransitions}, 0 if the Lease does not record it
+ * @param claim null if it is free, or its holder's claim is not proven. A client-go program keeps foreign annotations, when it takes
  *     over (another name or acquireTime) and when it goes on under the name of a pod of ours (another renewTime), so ours counts only while
  *     all three equal the record's.
- * @param preferred name of the pod that somebody wants to lead; empty if none is named
+ * @param preferred name of the pod that a user wants to lead; empty if none is named
  * @param origin the decoded object, carried along so that a PUT keeps what other people wrote there; null for a new one
  */
 record Lease(String version, String uid, String holder, Integer durationSeconds, Instant acquireTime, Instant renewTime, int transitions,
@@ -602,7 +604,7 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
 
     /**
      * The record with which {@code claim}'s pod acquires or keeps this Lease. Transitions count changes of the holder, as in client-go; after
-     * the largest number that the API takes they begin again.
+     * the largest number that the API takes they begin again. {@code durationSeconds} is at most an hour, so that it fits an int.
      */
     Lease heldBy(Claim claim, long durationSeconds) {
         int changes = holder.equals(claim.pod()) ? transitions : transitions == Integer.MAX_VALUE ? 0 : transitions + 1;
@@ -656,11 +658,12 @@ record Pod(String name, String uid, String version, String leadership, String pa
     }
 }
 
-/** Resource versions are decimal numbers that grow (KEP-5504). Their order only sorts news from old; no rule of safety rests on it. */
+/** Resource versions are decimal numbers that grow (KEP-5504). The order only serves to discard stale observations, not for safety. */
 final class ResourceVersion {
 
     private ResourceVersion() {}
 
+    /** Neither is null or begins with a zero, as the API server writes them. */
     static boolean isNewer(String version, String than) {
         return version.length() != than.length() ? version.length() > than.length() : version.compareTo(than) > 0;
     }
@@ -737,7 +740,7 @@ sealed interface Effect {
     /** POST of a Lease that nobody holds. */
     record CreateLease(long sequence) implements Request {}
 
-    /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter}. */
+    /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter} (the elector's nanoseconds). */
     record PutLease(long sequence, Lease lease, long notAfter) implements Request {}
 
     /** A consistent LIST of all pods that have the leadership key: no resourceVersion, no limit, no cache. */
@@ -748,10 +751,10 @@ sealed interface Effect {
 
     /**
      * Merge patch of a pod's two labels and annotation on the version that was read; a null value leaves its key alone.
-     * Not sent after {@code notAfter}.
+     * Not sent after {@code notAfter}, in the elector's nanoseconds.
      *
      * @param deletionCost the deletion cost to write; empty to remove it, null to leave it alone
-     * @param healing whether it undoes what somebody else did, for the statistics
+     * @param healing whether it undoes the change of another program, for the statistics
      */
     record PatchPod(long sequence, String name, String version, String leadership, String participation, String epoch,
             String deletionCost, boolean healing, long notAfter) implements Request {
@@ -767,7 +770,7 @@ sealed interface Effect {
     /** The state that people and probes may see has changed. */
     record Publish(Status status) implements Effect {}
 
-    /** A Kubernetes Event on the Lease. */
+    /** A Kubernetes Event on the Lease, whose uid is null if it is not known. */
     record RecordEvent(String leaseUid, String message) implements Effect {}
 
     /** One line for the person on call. */
@@ -779,7 +782,7 @@ sealed interface Effect {
     /** The watches are half-open: begin them again. */
     record RestartWatches() implements Effect {}
 
-    /** The life of this sidecar is over. */
+    /** This sidecar ends, with an exit code of {@link LeaderLabeler}. */
     record Exit(int code, String why) implements Effect {}
 }
 
@@ -804,15 +807,15 @@ record Status(String leader, String preferred, String self, boolean leading, lon
 }
 
 /**
- * Counts and times of one elector; times in its nanoseconds, 0 for never.
+ * Counts, times and durations of one elector, in its nanoseconds; 0 for never.
  *
  * @param transitions changes of the holder that were seen
  * @param leaseChangedAt when the Lease was last seen to change
  * @param renewedAt when this pod's last successful renewal was sent
- * @param handover from a Lease that nobody held to the own label, the last time
- * @param takeover from a Lease that expired or whose holder was gone to the own label, the last time
+ * @param handover how long it took from a Lease without holder to the own label, the last time
+ * @param takeover how long it took from a Lease that expired, or whose holder was gone, to the own label, the last time
  * @param patches answers to pod writes: ok, conflict, missing, failed, unsent
- * @param healed pod writes that undid what somebody else had done
+ * @param healed pod writes that undid the change of another program
  */
 record Statistics(long transitions, long leaseChangedAt, long renewedAt, long handover, long takeover, Map<String, Long> patches,
         long healed) {}
@@ -1422,7 +1425,7 @@ final class Requests {
     private long sequence;
     private long leaseSentAt;
 
-    /** Failures in a row of the requests to one object. */
+    /** Failures in a row of the requests to one object: no other is sent before {@code until}; the latest request and its answer. */
     private static final class Backoff {
         int failures;
         int conflicts;
@@ -2818,7 +2821,7 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Requests ----------------------------------------------------------------------------------------------------
 
-    /** What requests are counted by; {@code code} is {@code <error>} where no answer came. */
+    /** Requests are counted by verb, resource and {@code code}, which is {@code <error>} where no answer came. */
     record RequestKind(String verb, String resource, String code) {}
 
     /** How many requests of each kind there have been. */
@@ -3046,7 +3049,8 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private static void report(String what, RequiredAccess access, String answer) {
-        LOG.warn("{} {}: {}; {}", what, access, answer, access.verb().equals("watch") ? "polling every retry-period instead" : "trying again");
+        LOG.warn("{} {}: {}; {}", what, access, answer,
+                access.verb().equals("watch") ? "polling every retry-period instead" : "trying again");
     }
 
     private boolean isMissing(RequiredAccess access) {
@@ -3780,12 +3784,12 @@ final class ExecPlugin implements Interceptor {
         try {
             process.getOutputStream().close();
             CompletableFuture<String> printed = text(process.inputReader());
-            CompletableFuture<String> complaint = text(process.errorReader());
+            CompletableFuture<String> errors = text(process.errorReader());
             if (!process.waitFor(LIMIT.toNanos(), TimeUnit.NANOSECONDS)) {
                 throw new IOException("no answer within " + Config.show(LIMIT));
             }
             if (process.exitValue() != 0) {
-                throw new IOException("exit code %d: %.500s".formatted(process.exitValue(), complaint.join()));
+                throw new IOException("exit code %d: %.500s".formatted(process.exitValue(), errors.join()));
             }
             return printed.join();
         } finally {
@@ -4010,8 +4014,8 @@ final class RoleFile implements AutoCloseable {
 final class HttpEndpoint implements AutoCloseable {
 
     /**
-     * A thread for each request, because an untrusted client may hold one for seconds: virtual where a blocked read does not pin its carrier (JEP
-     * 491), since the election's requests run on those too.
+     * A thread for each request, because an untrusted client may hold one for seconds. It is virtual where a blocked read does not pin its
+     * carrier (JEP 491), since the election's requests run on those, too.
      */
     private static final ThreadFactory THREADS =
             (Runtime.version().feature() < 24 ? Thread.ofPlatform() : Thread.ofVirtual()).name("http").factory();
@@ -4156,9 +4160,9 @@ final class HttpEndpoint implements AutoCloseable {
             gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(statistics.leaseChangedAt()));
             gauge(out, "renewal_age_seconds", "Time since this pod's last renewal, NaN before the first.",
                     secondsSince(statistics.renewedAt()));
-            gauge(out, "last_handover_seconds", "Seconds from a free Lease to this pod's label, last hand-over.",
+            gauge(out, "last_handover_seconds", "Seconds from a free Lease to this pod's label, last time.",
                     statistics.handover() / 1e9);
-            gauge(out, "last_takeover_seconds", "Seconds from a Lease that expired, or whose holder is gone, to this pod's label, last take-over.",
+            gauge(out, "last_takeover_seconds", "Seconds from an expired Lease, or a holder that is gone, to this pod's label, last time.",
                     statistics.takeover() / 1e9);
             counter(out, "label_patches", "Pod writes by result.", statistics.patches().entrySet().stream()
                     .collect(Collectors.toMap(e -> "result=\"" + e.getKey() + "\"", Map.Entry::getValue)));
