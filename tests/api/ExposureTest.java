@@ -77,7 +77,7 @@ class ExposureTest {
         process.destroy();
         assertTrue(process.waitFor(Group.SOON.toSeconds(), TimeUnit.SECONDS));
         assertEquals(0, process.exitValue());
-        assertEquals(Set.of("home", "role", "role/role.json", "tmp", "work"), files());
+        assertEquals(Set.of("home", "role", "tmp", "work"), files());
     }
 
     private Set<String> files() throws IOException {
