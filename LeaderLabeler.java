@@ -980,8 +980,6 @@ final class KnownLease {
     /** What this process last wrote, and last tried to write: they tell its claims from those of another process for the same pod. */
     private Lease ownLease;
     private Lease attempt;
-    /** Version that the latest successful PUT of this process made; null before the first. */
-    private String ownVersion;
     private long lastEventAt;
     /** Since when a reply is known that is newer than what the watch shows; NEVER if there is none. */
     private long watchBehindSince = Elector.NEVER;
@@ -1027,7 +1025,6 @@ final class KnownLease {
         known = false;
         lease = null;
         version = "0";
-        ownVersion = null;
         mustBeRead = false;
         watchBehindSince = Elector.NEVER;
     }
@@ -1128,13 +1125,12 @@ final class KnownLease {
         if (!isHeld() || !lease.holder().equals(pod) || claim() != null && !namesPod(pod, uid)) {
             return false;
         }
-        return version.equals(ownVersion) || lease.hasTimesOf(ownLease) || lease.hasTimesOf(attempt)
+        return lease.hasTimesOf(ownLease) || lease.hasTimesOf(attempt)
                 || claim() != null && (claim().isSameWin(firstClaim) || claim().isSameWin(ownLease == null ? null : ownLease.claim()));
     }
 
-    /** A PUT of this process made this version: it proves who holds the Lease even where the claim was stripped. */
-    void written(Lease put, String putVersion) {
-        ownVersion = putVersion;
+    /** A PUT of this process succeeded: its times prove who holds the Lease even where the claim was stripped. */
+    void written(Lease put) {
         ownLease = put;
     }
 
@@ -1831,7 +1827,7 @@ final class Elector {
 
     /**
      * A PUT on the version and uid that were observed succeeded. A PUT that created the Lease (201) is no such success, nor is one whose
-     * holder was rewritten. The version that it made is this process's, even where a webhook has stripped the claim.
+     * holder was rewritten. What it made is this process's, even where a webhook has stripped the claim.
      */
     private void onLeaseWritten(Effect.PutLease put, Lease made) {
         if (put.lease().claim() == null || !made.holder().equals(put.lease().holder())) {
@@ -1841,7 +1837,7 @@ final class Elector {
             warn(Matter.CLAIM_STRIPPED, "an admission webhook or policy strips the annotation " + config.claimAnnotation() + " of the Lease "
                     + config.leaseName() + "; this pod leads, but cannot hand over: exempt the sidecar from it");
         }
-        lease.written(put.lease(), made.version());
+        lease.written(put.lease());
         if (role instanceof Role.Acquiring acquiring && acquiring.isAttempt(put)) {
             role = new Role.Leading(acquiring, made.version(), lease.previousHolder(), now);
         }
