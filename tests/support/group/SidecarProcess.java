@@ -111,6 +111,11 @@ final class SidecarProcess implements AutoCloseable {
         return new SidecarProcess(command(OURS, "-Xshare:auto", classPath, List.of(arguments)), environment, workingFolder);
     }
 
+    /** The same as {@link #start(Map, String...)} on a JVM with these flags and this class path. */
+    static SidecarProcess start(List<String> settings, String classPath, Map<String, String> environment, String... arguments) {
+        return new SidecarProcess(SidecarCommand.of(settings, classPath, List.of(arguments)), environment);
+    }
+
     private static SidecarProcess start(Program program, Map<String, String> environment, String... arguments) {
         Path archive = archive(program);
         String archiveFlag = Files.exists(archive) ? "-XX:SharedArchiveFile=" + archive : "-Xshare:auto";
