@@ -25,10 +25,10 @@ final class ServerProcess implements AutoCloseable {
         return process.toHandle();
     }
 
-    /** Sends a signal, for example {@code STOP}, which Java itself cannot, to a process that this JVM started. */
+    /** Sends a signal, for example {@code STOP}, which Java itself cannot, to a process that this JVM started: by the shell's own kill. */
     static void signal(ProcessHandle process, String name) {
         try {
-            int code = new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).inheritIO().start().waitFor();
+            int code = new ProcessBuilder("sh", "-c", "kill -" + name + " " + process.pid()).inheritIO().start().waitFor();
             if (code != 0) {
                 throw new IllegalStateException("kill -" + name + " " + process.pid() + " ended with " + code);
             }
