@@ -2,6 +2,8 @@
 #
 #   docker build -t leader-labeler:1 .
 #
+# An image with a native executable in place of the JVM: docker build --target native -t leader-labeler:1-native .
+#
 # Without network, from an export made outside (the cluster tests build it so):
 #
 #   ./jbang export portable -O build/export/leader-labeler.jar LeaderLabeler.java
@@ -12,6 +14,8 @@
 
 ARG EXPORT=build
 ARG JDK_IMAGE=eclipse-temurin:25-jdk
+# Has GraalVM, for --target native only.
+ARG NATIVE_IMAGE=ghcr.io/graalvm/native-image-community:25
 # Has glibc, which the JVM needs, and no shell.
 ARG BASE_IMAGE=gcr.io/distroless/base-nossl-debian12:nonroot
 
@@ -111,8 +115,9 @@ RUN mkdir /app && cp -r /export/leader-labeler.jar /export/lib /app/ && find /ap
  && touch -d @0 /app /app/leader-labeler.aot
 
 # ----------------------------------------------------------------------------------------------------------------------
+# What both images share
 
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS base
 ARG VERSION=1.0.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="leader-labeler" \
@@ -121,11 +126,32 @@ LABEL org.opencontainers.image.title="leader-labeler" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY LICENSE tests/supply-chain/licences.md /licenses/
+# Read-only root file system, no capabilities, no /tmp: nothing is missed.
+USER 65532:65532
+EXPOSE 4040
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The native executable and its image, for --target native; the settings are in tests/image/native
+
+FROM ${NATIVE_IMAGE} AS native-build
+COPY --from=export /export /export
+COPY tests/image/native /metadata
+# Static but for glibc, which is all that the base image has. The training ends with an error if the executable lacks a class or a member.
+RUN mkdir /app && native-image --static-nolibc -cp '/metadata:/export/leader-labeler.jar:/export/lib/*' -o /app/leader-labeler LeaderLabeler \
+ && LEADER_LABELER_COMMAND=/app/leader-labeler java -jar /export/trainer/trainer.jar
+
+FROM base AS native
+COPY --from=native-build /app/leader-labeler /app/leader-labeler
+# The builder's glibc may be newer than the base image's: that shows here, and not in a cluster.
+RUN ["/app/leader-labeler", "--version"]
+ENTRYPOINT ["/app/leader-labeler"]
+
+# ----------------------------------------------------------------------------------------------------------------------
+# The default: the image with a JVM
+
+FROM base
 COPY --from=runtime /opt/jre /opt/jre
 COPY --from=app /app /app
 # One arena of glibc's for all threads: each of the others would keep memory for itself.
 ENV MALLOC_ARENA_MAX=1
-USER 65532:65532
-EXPOSE 4040
-# Read-only root file system, no capabilities, no /tmp: nothing is missed.
 ENTRYPOINT ["/opt/jre/bin/java", "-XX:AOTCache=/app/leader-labeler.aot", "-cp", "/app/leader-labeler.jar", "LeaderLabeler"]

@@ -35,15 +35,19 @@ import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
 /**
- * Runs the project's tests: {@code ./jbang all-tests [--real-required] [--only-real] [--server SERVER] [CLASS | CLASS#METHOD]...}
+ * Runs the project's tests: {@code ./jbang all-tests [--real-required] [--only-real] [--native] [--server SERVER] [CLASS | CLASS#METHOD]...}
  *
  * <p>Prints a line per test class, failures in full, skipped tests with the reason, and last {@code N passed, N failed}
  * ({@code , N skipped}). The exit code is 1 if a test failed or none ran. With {@code --real-required}, {@code CI=true} or
  * {@code LEADER_LABELER_REAL=required} a test that is skipped for want of a real API server is a failure. {@code --only-real} leaves out
- * the tests that need none. SERVER is a version of Kubernetes such as 1.30.14, {@code kine} (SQLite in place of etcd), or a folder
+ * the tests that need none. {@code --native} builds a native executable and tests that. SERVER is a version of Kubernetes such as
+ * 1.30.14, {@code kine} (SQLite in place of etcd), or a folder
  * with the programs of a control plane.
  */
 public final class AllTests {
+
+    /** The exit code of tests/image/Native.java. */
+    private static final int NO_NATIVE_IMAGE = 64;
 
     private AllTests() {
     }
@@ -57,6 +61,9 @@ public final class AllTests {
         boolean onlyReal = filters.remove("--only-real");
         if (!chooseServer(filters)) {
             System.exit(2);
+        }
+        if (filters.remove("--native") && !buildExecutable()) {
+            System.exit(0);
         }
         boolean foreign = System.getenv("KUBECONFIG_TEST") != null; // what is skipped there must not be done to a cluster in use
         Report report = new Report(realRequired && !foreign);
@@ -84,6 +91,22 @@ public final class AllTests {
         }
         System.setProperty(ControlPlaneBinaries.SERVER, arguments.get(option + 1));
         arguments.subList(option, option + 2).clear();
+        return true;
+    }
+
+    /** Builds what all sidecar processes shall be; false, with a line, where there is no native-image. A build that fails ends the JVM. */
+    private static boolean buildExecutable() throws Exception {
+        Process build = new ProcessBuilder("./jbang", "native").inheritIO().start();
+        int code = build.waitFor();
+        if (code == NO_NATIVE_IMAGE) {
+            System.out.println("SKIPPED native-tests: there is no native-image to build the executable\n\n0 passed, 0 failed, 1 skipped");
+            return false;
+        }
+        if (code != 0) {
+            System.out.println("FAILED native-tests: the build of the executable\n\n0 passed, 1 failed");
+            System.exit(1);
+        }
+        System.setProperty(SidecarCommand.VARIABLE, "build/native/leader-labeler");
         return true;
     }
 

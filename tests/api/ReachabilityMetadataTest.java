@@ -147,8 +147,7 @@ class ReachabilityMetadataTest {
         String payload = "{\"kubernetes.io\": {\"pod\": {\"name\": \"web-0\", \"uid\": \"uid-of-web-0\"}}}";
         Folders.write(account, "token", "header." + Base64.getUrlEncoder().encodeToString(payload.getBytes(StandardCharsets.UTF_8)) + ".none");
         Folders.write(account, "ca.crt", AUTHORITY.authorityPem());
-        List<String> command = SidecarCommand.java(settings, classPath, InPod.class.getName());
-        command.add(account.toString());
+        List<String> command = SidecarCommand.java(settings, classPath, InPod.class.getName(), account.toString());
         Program.Outcome outcome = Program.run(Map.of("KUBECONFIG", "", "HOME", folder.toString(), "KUBERNETES_SERVICE_HOST", "127.0.0.1",
                 "KUBERNETES_SERVICE_PORT", String.valueOf(server.port())), command);
         assertEquals("uid-of-web-0\n", outcome.output(), outcome.errors());
@@ -179,8 +178,7 @@ class ReachabilityMetadataTest {
     }
 
     private static Program.Outcome run(Map<String, String> more, List<String> arguments) {
-        List<String> command = SidecarCommand.java(settings, classPath, "LeaderLabeler");
-        command.addAll(arguments);
+        List<String> command = SidecarCommand.java(settings, classPath, "LeaderLabeler", arguments.toArray(String[]::new));
         Map<String, String> environment = new HashMap<>(Map.of("KUBECONFIG", "none", "POD_NAME", "web-0", "POD_NAMESPACE", "default",
                 "HOME", folder.toString()));
         environment.putAll(more);

@@ -92,8 +92,7 @@ class UnusedJarsTest {
                 .filter(entry -> withoutToo == null || !Path.of(entry).getFileName().toString().startsWith(withoutToo))
                 .collect(Collectors.joining(File.pathSeparator));
         List<String> command = SidecarCommand.java(List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx48m",
-                "-Duser.home=" + folder, "-Dsun.misc.unsafe.memory.access=allow"), classPath, "LeaderLabeler");
-        command.addAll(List.of(arguments));
+                "-Duser.home=" + folder, "-Dsun.misc.unsafe.memory.access=allow"), classPath, "LeaderLabeler", arguments);
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(log.toFile());
         String[] variable = environment.split("=", 2);
         builder.environment().put(variable[0], variable[1]);

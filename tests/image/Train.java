@@ -3,7 +3,8 @@
 //DEPS com.squareup.okhttp3:mockwebserver3:5.1.0
 //DEPS com.squareup.okhttp3:okhttp-tls:5.1.0
 //SOURCES ../../LeaderLabeler.java SecureFront.java
-//SOURCES ../support/memory/*.java ../support/Folders.java ../support/Json.java ../support/TestServer.java ../support/Wait.java
+//SOURCES ../support/memory/*.java ../support/Folders.java ../support/Json.java ../support/SidecarCommand.java ../support/TestServer.java
+//SOURCES ../support/Wait.java
 
 import java.io.IOException;
 import java.net.HttpURLConnection;
@@ -15,6 +16,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.logging.Level;
@@ -23,6 +25,7 @@ import java.util.regex.Pattern;
 
 /**
  * Trains the image's AOT cache: {@code Train CACHE JAVA [FLAG]... LeaderLabeler}, where the command is the one that the image will run.
+ * Without arguments it plays the same with the command of {@code LEADER_LABELER_COMMAND}, which shows that a native executable lacks nothing.
  *
  * <p>A sidecar in a pod of its own, as a cluster would start it (service account, TLS, HTTP/2), follows, takes over, leads, heals, answers
  * probes, sees an outage, hands over and ends; whatever classes that needs are in the cache then. What it does not see works all the
@@ -36,7 +39,8 @@ public final class Train {
     private static final String LEADERSHIP = ELECTION + "/is-leader";
     private static final String PARTICIPATION = ELECTION + "/participant";
     private static final String TRAINED = "training-1";
-    private static final Pattern MISSING_CLASS = Pattern.compile("NoClassDefFound|ClassNotFound|Exception in thread|UnsatisfiedLink");
+    private static final Pattern MISSING_CLASS = Pattern.compile(
+            "NoClassDefFound|ClassNotFound|NoSuch(Method|Field)|Exception in thread|UnsatisfiedLink|MissingReflection");
     private static final Duration LIMIT = Duration.ofSeconds(60);
     private static final List<String> PATHS = List.of("/", "/leader", "/healthz", "/readyz", "/metrics", "/none");
 
@@ -44,23 +48,25 @@ public final class Train {
 
     private final InMemoryServer server = new InMemoryServer();
     private final SecureFront front = new SecureFront(server.client().getBasePath());
-    private final String cache;
+    private final Optional<String> cache;
     private final List<String> command;
     private final Map<String, Process> sidecars = new LinkedHashMap<>();
     private final Map<String, Path> logs = new LinkedHashMap<>();
 
-    private Train(String cache, List<String> command) throws IOException {
+    private Train(Optional<String> cache, List<String> command) throws IOException {
         this.cache = cache;
         this.command = command;
     }
 
-    /** Ends the JVM with 0 if the cache was written, 1 if something did not happen. */
+    /** Ends the JVM with 0 if everything happened and the cache was written, with 1 if not. */
     public static void main(String... arguments) throws Exception {
-        if (arguments.length < 3) {
-            System.err.println("usage: Train CACHE JAVA [FLAG]... LeaderLabeler");
+        Optional<List<String>> given = SidecarCommand.given();
+        if (given.isPresent() ? arguments.length > 0 : arguments.length < 3) {
+            System.err.println("usage: Train CACHE JAVA [FLAG]... LeaderLabeler, or Train with " + SidecarCommand.VARIABLE + " set");
             System.exit(2);
         }
-        Train train = new Train(arguments[0], List.of(arguments).subList(1, arguments.length));
+        Train train = given.isPresent() ? new Train(Optional.empty(), given.get())
+                : new Train(Optional.of(arguments[0]), List.of(arguments).subList(1, arguments.length));
         // What it has to say is that a sidecar has gone.
         OKHTTP_LOG.setLevel(Level.OFF);
         int exitCode = 0;
@@ -107,8 +113,8 @@ public final class Train {
         stop(TRAINED);
         await("training-2 leads", () -> isLabelled("training-2", "true"));
         stop("training-2");
-        if (!Files.exists(Path.of(cache))) {
-            throw new AssertionError("the JVM has not written " + cache);
+        if (cache.isPresent() && !Files.exists(Path.of(cache.get()))) {
+            throw new AssertionError("the JVM has not written " + cache.get());
         }
         checkLogs();
     }
@@ -137,8 +143,8 @@ public final class Train {
                     "conditions", List.of(Map.of("type", "Ready", "status", "True")))));
         });
         List<String> full = new ArrayList<>(command);
-        if (pod.equals(TRAINED)) {
-            full.addAll(1, List.of("-XX:AOTCacheOutput=" + cache, "-Xlog:aot=error"));
+        if (pod.equals(TRAINED) && cache.isPresent()) {
+            full.addAll(1, List.of("-XX:AOTCacheOutput=" + cache.get(), "-Xlog:aot=error"));
         }
         full.addAll(List.of("--election-name=" + ELECTION, "--retry-period=500ms"));
         full.addAll(List.of(flags));

@@ -18,9 +18,10 @@ final class SidecarCommand {
     private SidecarCommand() {
     }
 
-    /** The words of the variable, which are separated by spaces (no shell interprets them); empty if it is not set. */
+    /** The words of the variable, or else of the system property of that name, separated by spaces (no shell interprets them). */
     static Optional<List<String>> given() {
-        return Optional.ofNullable(System.getenv(VARIABLE)).map(SidecarCommand::parse);
+        return Optional.ofNullable(System.getenv(VARIABLE)).or(() -> Optional.ofNullable(System.getProperty(VARIABLE)))
+                .map(SidecarCommand::parse);
     }
 
     /** The program's path becomes absolute, because some sidecars are started in other folders. */
@@ -44,11 +45,12 @@ final class SidecarCommand {
         return command;
     }
 
-    /** A class on this JVM's Java runtime, whatever the variable says. */
-    static List<String> java(List<String> settings, String classPath, String mainClass) {
+    /** A class with these arguments on this JVM's Java runtime, whatever the variable says; more can be added. */
+    static List<String> java(List<String> settings, String classPath, String mainClass, String... arguments) {
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString()));
         command.addAll(settings);
         command.addAll(List.of("-cp", classPath, mainClass));
+        command.addAll(List.of(arguments));
         return command;
     }
 }
