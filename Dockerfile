@@ -138,10 +138,11 @@ COPY --from=export /export /export
 COPY tests/image/native /metadata
 # Static but for glibc, which is all that the base image has. The training ends with an error if the executable lacks a class or a member.
 RUN mkdir /app && native-image --static-nolibc -cp '/metadata:/export/leader-labeler.jar:/export/lib/*' -o /app/leader-labeler LeaderLabeler \
+ && cp -r "$JAVA_HOME/legal" /app/ \
  && LEADER_LABELER_COMMAND=/app/leader-labeler java -jar /export/trainer/trainer.jar
 
 FROM base AS native
-COPY --from=native-build /app/leader-labeler /app/leader-labeler
+COPY --from=native-build /app /app
 # The builder's glibc may be newer than the base image's: that shows here, and not in a cluster.
 RUN ["/app/leader-labeler", "--version"]
 ENTRYPOINT ["/app/leader-labeler"]
