@@ -1588,7 +1588,7 @@ final class Counters {
 final class Elector {
 
     /** What is warned of, each at most once a minute. */
-    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, FIGHT, OVERDUE, RENEWED }
+    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, FIGHT, OVERDUE, RENEWED }
 
     /** A time that is never reached. */
     static final long NEVER = Long.MAX_VALUE;
@@ -1727,7 +1727,7 @@ final class Elector {
         Observation last = group.get(name);
         if (group.observeRemoved(name, version)) {
             boolean isHealable = role instanceof Role.Leading && last != null && last.pod().isAlive();
-            if (group.isSelf(name) || isHealable || requests.isPending(name)) {
+            if (group.isSelf(name) || isHealable) {
                 group.markStale(name);
             }
         }
@@ -2295,8 +2295,10 @@ final class Elector {
         }
         String obstacle = unfenced(leading, false).stream().map(o -> o.pod().name()).findFirst().orElse(config.pod());
         String answer = requests.failure(obstacle);
-        log(Level.ERROR, "released lease reason=not-labelled after=" + TimeUnit.NANOSECONDS.toSeconds(leaseDuration) + "s pod=" + obstacle
-                + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
+        if (mayWarn(Matter.UNLABELLED)) {
+            log(Level.ERROR, "released lease reason=not-labelled after=" + TimeUnit.NANOSECONDS.toSeconds(leaseDuration) + "s pod=" + obstacle
+                    + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
+        }
         startReleasing(Role.Reason.UNLABELLED, now + leaseDuration);
     }
 
