@@ -57,6 +57,7 @@ final class Chaos {
         deeds.put(Fault.POD_FORCED, () -> withPod(p -> world.workload.force(p, false)));
         deeds.put(Fault.POD_REPLACED, () -> withPod(p -> world.workload.force(p, true)));
         deeds.put(Fault.POD_FINISHED, () -> withPod(p -> world.workload.finish(p)));
+        deeds.put(Fault.ROLLING_UPDATE, () -> world.workload.updateTemplate());
         deeds.put(Fault.POD_UNREADY, () -> withPod(p -> world.workload.setReady(p, !p.isReady())));
         deeds.put(Fault.KEY_STRIPPED, () -> withPod(p -> strip(p, List.of(world.draw.one(keys())))));
         deeds.put(Fault.KEYS_STRIPPED, () -> withPod(p -> strip(p, keys().stream().filter(k -> world.draw.chance(0.6)).toList())));
@@ -103,6 +104,15 @@ final class Chaos {
         if (world.mix.isOn(Fault.PATCH_REFUSED) && world.draw.chance(0.5)) {
             refuseForGood(end + Simulation.MINUTE);
         }
+        if (world.mix.isOn(Fault.BUSY_POD) || world.mix.isOn(Fault.PATCH_REFUSED)) {
+            world.at(world.now() + span(Simulation.MS, 3 * Simulation.SECOND / 2), this::stopHolder);
+        }
+    }
+
+    /** The leader's container is restarted, and another leader has to cope. */
+    private void stopHolder() {
+        world.workload.processes().stream().filter(p -> world.server.isHolder(p.pod().name())).findFirst()
+                .ifPresent(world.workload::stopContainer);
     }
 
     /** A follower whose patches are refused, and whose pod changes now and then, does not keep the others from leading. */
@@ -147,7 +157,7 @@ final class Chaos {
         }
         world.log("chaos", fault.name());
         world.coverage.count(fault);
-        boolean isPlanned = fault == Fault.POD_DELETED || fault == Fault.SIGTERM || fault == Fault.POD_UNREADY
+        boolean isPlanned = fault == Fault.POD_DELETED || fault == Fault.ROLLING_UPDATE || fault == Fault.SIGTERM || fault == Fault.POD_UNREADY
                 || fault == Fault.BUSY_POD;
         if (!isPlanned) {
             world.disturb(0);
@@ -227,7 +237,7 @@ final class Chaos {
     }
 
     private void refusePatches(SimulatedPod pod) {
-        long until = world.disturbUntil(world.now() + span(100 * Simulation.MS, 3 * lease()));
+        long until = world.disturbUntil(world.now() + span(lease() / 4, 4 * lease()));
         world.server.refusePatches(pod.name(), until);
         if (world.draw.chance(0.5)) {
             world.others.keepBusy(pod, until, world.mix.retry(), false);

@@ -76,6 +76,8 @@ enum Fault {
     POD_UNREADY,
     /** At the end everybody is told to go, and nobody starts again. */
     WIND_DOWN,
+    /** The template changes now and then: pods that are created later are of a newer revision. */
+    ROLLING_UPDATE,
     /** The pod template already has some of the keys. */
     TEMPLATE_KEYS,
     /** Somebody removes one of our keys. */

@@ -51,6 +51,7 @@ final class Invariants {
             world.others.podWritten(revision.name(), revision.before(), revision.after());
         }
         labels.note(revision.name(), is);
+        leases.podRevised(revision.name(), after);
         if (after == null) {
             end.removed(before);
         }
@@ -59,6 +60,7 @@ final class Invariants {
             handovers.putOn(sender, after);
         } else if (was && !is) {
             handovers.takenOff(sender, before);
+            world.workload.processes().stream().filter(p -> p.pod().uid().equals(before.uid())).forEach(leases::leadsInVain);
         }
         if (is != was) {
             end.labelMoved();
@@ -80,6 +82,7 @@ final class Invariants {
         world.others.leaseWritten();
         if (sender.claim() != null && (before == null || !sender.claim().isSameWin(before.writer()))) {
             sender.process().noteWin(Long.toString(after.version()));
+            leases.leadsInVain(sender.process());
         } else if (before != null && sender.claim() == null) {
             world.coverage.count(Coverage.Deed.RELEASE);
             handovers.released(sender.process());

@@ -13,6 +13,8 @@ final class LabelInvariants {
     private final Set<String> labelled = new HashSet<>();
     /** When each labelled pod was labelled. */
     private final Map<String, Long> since = new HashMap<>();
+    /** When each pod lost the label last. */
+    private final Map<String, Long> lostAt = new HashMap<>();
     private final Map<String, Labelling> latest = new HashMap<>();
     /** Whether a request that was sent before etcd was restored has been executed since: the documented exception to I1. */
     private boolean outdated;
@@ -33,6 +35,11 @@ final class LabelInvariants {
         return since.getOrDefault(pod, Long.MAX_VALUE);
     }
 
+    /** Since when that pod is not labelled; MAX_VALUE while it is. */
+    long unlabelledSince(String pod) {
+        return labelled.contains(pod) ? Long.MAX_VALUE : lostAt.getOrDefault(pod, 0L);
+    }
+
     /** How the pod of that uid was labelled last by a process; null if it never was. */
     Labelling latest(String uid) {
         return latest.get(uid);
@@ -44,7 +51,9 @@ final class LabelInvariants {
             since.putIfAbsent(pod, world.now());
         } else {
             since.remove(pod);
-            labelled.remove(pod);
+            if (labelled.remove(pod)) {
+                lostAt.put(pod, world.now());
+            }
             outdated &= labelled.size() > 1;
         }
     }

@@ -16,6 +16,8 @@ final class OtherControllers {
     /** Grows when everybody is to be done. */
     private int period;
     private long busyUntil;
+    /** Until when the holder's pod, too, is kept busy. */
+    private long holderBusyUntil;
     private long touchesUntil;
     private long undoesUntil;
     private long cleansUntil;
@@ -51,9 +53,15 @@ final class OtherControllers {
         }
         busyUntil = until;
         boolean sparesHolder = world.draw.chance(0.5);
+        holderBusyUntil = sparesHolder ? holderBusyUntil : until;
         for (SimulatedPod pod : world.workload.pods()) {
             keepBusy(pod, until, BUSY_PAUSE, sparesHolder);
         }
+    }
+
+    /** Whether nobody has kept the holder's pod busy since that time. */
+    boolean hasSparedHolderSince(long time) {
+        return holderBusyUntil < time;
     }
 
     /** Somebody writes to this pod again and again. */

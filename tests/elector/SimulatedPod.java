@@ -12,6 +12,8 @@ final class SimulatedPod {
     private boolean terminating;
     /** Whether it is no longer in the API server. */
     private boolean removed;
+    /** Whether its node is cut off: it was removed by force, and its kubelet does not know. */
+    private boolean cutOff;
     private boolean finished;
     private boolean ready;
     private boolean appExited;
@@ -73,6 +75,14 @@ final class SimulatedPod {
 
     void remove() {
         removed = true;
+    }
+
+    boolean isCutOff() {
+        return cutOff;
+    }
+
+    void cutOff() {
+        cutOff = true;
     }
 
     boolean isFinished() {

@@ -32,6 +32,8 @@ final class SimulatedProcess {
     private boolean told;
     private boolean cutOff;
     private String ended;
+    /** Whether it has said that its writes are rewritten. */
+    private boolean saidRewritten;
     /** When it first learned anything of the Lease, in true time; MAX_VALUE before. */
     private long firstSawLease = Long.MAX_VALUE;
     /** Epochs as which it has led: wins that it knows of. */
@@ -253,7 +255,16 @@ final class SimulatedProcess {
                 perform(done);
             }
         }
+        if (event instanceof Event.Replied(Effect.PatchPod patch, Reply.PodReply made)) {
+            saysWhatHasNoEffect(patch, made.pod());
+        }
         wakeLater();
+    }
+
+    /** A write of the label that was answered by 200 and has no effect is told to the person on call. */
+    private void saysWhatHasNoEffect(Effect.PatchPod patch, Pod made) {
+        boolean hasEffect = patch.leadership() == null || patch.leadership().equals(made.leadership());
+        Invariants.require(hasEffect || saidRewritten || !alive, "said", () -> name + " does not say that " + Simulation.show(patch) + " has no effect");
     }
 
     private void noteLease(Event event) {
@@ -301,6 +312,7 @@ final class SimulatedProcess {
                 end();
             }
             case Effect.Log log -> {
+                saidRewritten |= log.line().contains("rewrites");
                 world.log(name, log.line());
                 world.invariants.logged(this, log.line(), clock());
             }

@@ -18,12 +18,14 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -38,7 +40,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SimulationTest {
 
     private static final int THREADS = 2;
-    private static final long SCHEDULES = 4_000;
+    private static final long SCHEDULES = 1_500;
     private static final long LARGE_SCHEDULES = 2;
     /** So often each pair of kinds of faults occurs. */
     private static final int PAIRS = 20;
@@ -59,6 +61,7 @@ class SimulationTest {
     }
 
     @Test
+    @Timeout(value = 30, unit = TimeUnit.DAYS) // as many schedules as are asked for
     void no_schedule_breaks_an_invariant() throws InterruptedException, ExecutionException {
         if (setting("seed") != null) {
             playAlone(Long.parseLong(setting("seed")), setting("faults"));
@@ -82,6 +85,7 @@ class SimulationTest {
 
     /** The same and more for so many minutes, from a seed that nobody has seen before; does nothing if no time is given. */
     @Test
+    @Timeout(value = 30, unit = TimeUnit.DAYS)
     void no_schedule_of_a_long_night_breaks_an_invariant() throws InterruptedException, ExecutionException {
         if (setting("minutes") == null) {
             return;

@@ -6,9 +6,11 @@ import java.util.Map;
  * check it.
  *
  * @param leadership value of the leadership label, null where the key is missing; likewise {@code participation} and {@code epoch}
+ * @param created in ISO form, to the second
+ * @param revision of the template
  */
 record StoredPod(String name, String uid, long version, String leadership, String participation, String epoch, boolean ready,
-        boolean terminating, boolean finished) {
+        boolean terminating, boolean finished, String created, String revision) {
 
     /** Reads a tree; null for null. */
     static StoredPod of(Map<String, Object> tree, String leadershipLabel) {
@@ -21,7 +23,8 @@ record StoredPod(String name, String uid, long version, String leadership, Strin
         return new StoredPod((String) meta.get("name"), (String) meta.get("uid"), Long.parseLong((String) meta.get("resourceVersion")),
                 (String) labels.get(leadershipLabel), (String) labels.get(SimulatedServer.PARTICIPATION),
                 (String) Json.object(meta, "annotations").get(SimulatedServer.EPOCH), isReady(tree),
-                meta.containsKey("deletionTimestamp"), "Succeeded".equals(phase) || "Failed".equals(phase));
+                meta.containsKey("deletionTimestamp"), "Succeeded".equals(phase) || "Failed".equals(phase),
+                (String) meta.get("creationTimestamp"), (String) labels.get("pod-template-hash"));
     }
 
     private static boolean isReady(Map<String, Object> tree) {

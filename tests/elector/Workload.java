@@ -13,6 +13,7 @@ final class Workload {
     private final List<SimulatedPod> pods = new ArrayList<>();
     private final List<SimulatedProcess> processes = new ArrayList<>();
     private int named;
+    private int revision;
     private boolean windingDown;
 
     Workload(Simulation world) {
@@ -54,6 +55,7 @@ final class Workload {
             return;
         }
         Map<String, String> labels = new LinkedHashMap<>(Map.of("app", "web"));
+        labels.put("pod-template-hash", "r" + revision);
         Map<String, String> annotations = new LinkedHashMap<>(Map.of("note", "keep"));
         if (world.mix.isOn(Fault.TEMPLATE_KEYS)) {
             templateKeys(labels, annotations);
@@ -84,7 +86,7 @@ final class Workload {
     }
 
     private void startContainer(SimulatedPod pod) {
-        boolean over = windingDown || pod.isRemoved() || pod.isFinished() || pod.hasAppExited() || pod.isBuried();
+        boolean over = windingDown || pod.isRemoved() && (!pod.isCutOff() || world.isQuiet()) || pod.isFinished() || pod.hasAppExited() || pod.isBuried();
         if (over || pod.process() != null) {
             return;
         }
@@ -105,7 +107,8 @@ final class Workload {
         if (process.ended() != null && (pod.isRemoved() || pod.isFinished())) {
             world.coverage.count(Coverage.Deed.EXIT_GONE);
         }
-        if (pod.isRemoved()) {
+        boolean isRestarted = pod.isCutOff() && process.ended() == null && !world.isQuiet();
+        if (pod.isRemoved() && !isRestarted) {
             pods.remove(pod);
         } else if (pod.isTerminating() && (process.isTold() || pod.hasAppExited())) {
             later(world.draw.spread(Simulation.MS / 10, 200 * Simulation.MS), () -> remove(pod));
@@ -158,6 +161,12 @@ final class Workload {
             world.log("kubelet", pod.name() + (ready ? " Ready" : " not Ready"));
             world.server.setStatus(pod.name(), "Running", ready);
         }
+    }
+
+    /** The template changes, and one of the pods gives way to one of the new revision. */
+    void updateTemplate() {
+        revision++;
+        pods.stream().filter(SimulatedPod::isUp).findFirst().ifPresent(this::delete);
     }
 
     /** Graceful deletion: SIGTERM at once or, for a native sidecar, when the application has exited; SIGKILL when the time is over. */
@@ -279,6 +288,7 @@ final class Workload {
         }
         world.log("kubelet", pod.name() + " removed by force, its process goes on");
         int place = pod.place();
+        pod.cutOff();
         if (sameName && place >= 0) {
             pod.leavePlace();
             later(world.draw.spread(Simulation.MS, Simulation.SECOND), () -> create(place, pod.name()));
