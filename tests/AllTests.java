@@ -41,8 +41,7 @@ import org.junit.platform.launcher.core.LauncherFactory;
  * ({@code , N skipped}). The exit code is 1 if a test failed or none ran. With {@code --real-required}, {@code CI=true} or
  * {@code LEADER_LABELER_REAL=required} a test that is skipped for want of a real API server is a failure. {@code --only-real} leaves out
  * the tests that need none. {@code --native} builds a native executable and tests that. SERVER is a version of Kubernetes such as
- * 1.30.14, {@code kine} (SQLite in place of etcd), or a folder
- * with the programs of a control plane.
+ * 1.30.14, {@code kine} (SQLite in place of etcd), or a folder with the programs of a control plane.
  */
 public final class AllTests {
 
