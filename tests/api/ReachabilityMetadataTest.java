@@ -131,7 +131,7 @@ class ReachabilityMetadataTest {
         assertEquals(1, check("client-certificate-data: none, client-key-data: none").code());
     }
 
-    /** What differs in a pod. The service account is found where the kubelet mounts it, so its folder cannot be given on the command line. */
+    /** What differs in a pod. The service account is where the kubelet mounts it; its folder cannot be given on the command line. */
     static final class InPod {
 
         /** Prints the uid in the token. */
@@ -145,7 +145,8 @@ class ReachabilityMetadataTest {
     private static void useServiceAccount() throws IOException {
         Path account = Files.createDirectory(folder.resolve("account"));
         String payload = "{\"kubernetes.io\": {\"pod\": {\"name\": \"web-0\", \"uid\": \"uid-of-web-0\"}}}";
-        Folders.write(account, "token", "header." + Base64.getUrlEncoder().encodeToString(payload.getBytes(StandardCharsets.UTF_8)) + ".none");
+        Folders.write(account, "token", "header.%s.none".formatted(
+                Base64.getUrlEncoder().encodeToString(payload.getBytes(StandardCharsets.UTF_8))));
         Folders.write(account, "ca.crt", AUTHORITY.authorityPem());
         List<String> command = SidecarCommand.java(settings, classPath, InPod.class.getName(), account.toString());
         Program.Outcome outcome = Program.run(Map.of("KUBECONFIG", "", "HOME", folder.toString(), "KUBERNETES_SERVICE_HOST", "127.0.0.1",
@@ -197,7 +198,8 @@ class ReachabilityMetadataTest {
             group.createPod("web-2");
             List<String> arguments = new ArrayList<>(ServedGroup.BRISK);
             arguments.addAll(List.of("--election-name=web", endpoint.flag(), "--role-file=" + folder.resolve("role"), "--log-level=trace"));
-            try (SidecarProcess served = launcher.start(objects.kubeconfig(), group.namespace(), "web-2", arguments.toArray(String[]::new))) {
+            try (SidecarProcess served = launcher.start(objects.kubeconfig(), group.namespace(), "web-2",
+                    arguments.toArray(String[]::new))) {
                 awaitEvent(objects, group, first);
                 group.editLabel("web-2", group.keys().leadership(), "true");
                 group.awaitLeader(LIMIT);

@@ -1,9 +1,12 @@
 import static java.lang.classfile.ClassFile.ACC_STATIC;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.classfile.ClassFile;
 import java.lang.classfile.ClassTransform;
 import java.lang.classfile.CodeBuilder;
 import java.lang.classfile.CodeElement;
+import java.lang.classfile.CodeModel;
 import java.lang.classfile.CodeTransform;
 import java.lang.classfile.MethodModel;
 import java.lang.classfile.TypeKind;
@@ -38,7 +41,7 @@ import java.util.stream.Collectors;
  * was told of in advance, see {@link ReachabilityMetadata}.
  *
  * <p>The JDK's methods are changed so that they report each call before they do their work. Calls by the JDK itself are ignored, because the
- * native builder knows them. Each finding is appended to the file once per process, so that several processes can share it:
+ * native builder knows them, and so are method handles of constants. ClassLoader.loadClass is not watched: the JVM itself calls it. Each finding is appended to the file once per process, so that several processes can share it:
  *
  * <pre>
  * type TYPE                     a class was looked up by name, or was asked for its members
@@ -49,6 +52,7 @@ import java.util.stream.Collectors;
  * proxy TYPE,TYPE               a proxy of these interfaces is made
  * resource NAME                 a resource is looked up; it may not exist
  * bundle NAME                   a resource bundle
+ * error TEXT                    a call that could not be reported
  * </pre>
  */
 public final class ReflectionAgent {
@@ -85,10 +89,10 @@ public final class ReflectionAgent {
         file = Path.of(argument).toAbsolutePath();
         write(""); // loads what writing needs
         // The manifest's Boot-Class-Path shows this class to the JDK's own, whose module has to read it, too.
-        instrumentation.redefineModule(Object.class.getModule(), Set.of(ReflectionAgent.class.getModule()), Map.of(), Map.of(), Set.of(),
-                Map.of());
-        instrumentation.redefineModule(sun.misc.Unsafe.class.getModule(), Set.of(ReflectionAgent.class.getModule()), Map.of(), Map.of(),
-                Set.of(), Map.of());
+        for (Class<?> type : List.of(Object.class, sun.misc.Unsafe.class)) {
+            instrumentation.redefineModule(type.getModule(), Set.of(ReflectionAgent.class.getModule()), Map.of(), Map.of(), Set.of(),
+                    Map.of());
+        }
         instrumentation.addTransformer(new ClassFileTransformer() {
             @Override
             public byte[] transform(Module module, ClassLoader loader, String name, Class<?> type, ProtectionDomain domain, byte[] bytes) {
@@ -105,7 +109,7 @@ public final class ReflectionAgent {
                 if (element instanceof MethodModel method && method.code().isPresent()
                         && names.contains(method.methodName().stringValue())) {
                     builder.transformMethod(method, (methodBuilder, part) -> {
-                        if (part instanceof java.lang.classfile.CodeModel code) {
+                        if (part instanceof CodeModel code) {
                             methodBuilder.transformCode(code, report(method));
                         } else {
                             methodBuilder.with(part);
@@ -150,7 +154,7 @@ public final class ReflectionAgent {
         };
     }
 
-    /** Called at the begin of each watched method. */
+    /** Called at the beginning of each watched method; a member that was reported already costs no look at the stack. */
     public static void record(String method, Object self, Object[] arguments) {
         if (RECORDING.get() || self instanceof Member && MEMBERS.contains(self)) {
             return;
@@ -170,7 +174,7 @@ public final class ReflectionAgent {
     /** Whether the caller of the watched method, which may have called it by reflection, is none of the JDK's classes. */
     private static boolean isCalledByProgram() {
         return STACK.walk(frames -> frames.skip(3).map(StackWalker.StackFrame::getDeclaringClass)
-                .filter(type -> !type.getName().matches("(jdk\\.internal\\.reflect|java\\.lang\\.invoke)\\..*|java\\.lang\\.reflect\\.Method"))
+                .filter(type -> !type.getName().matches("jdk\\.internal\\.reflect\\..*|java\\.lang\\.(invoke\\..*|reflect\\.Method)"))
                 .findFirst().filter(type -> type.getClassLoader() == ClassLoader.getSystemClassLoader()).isPresent());
     }
 
@@ -239,8 +243,8 @@ public final class ReflectionAgent {
             try {
                 Files.writeString(file, finding.isEmpty() ? "" : finding + "\n", StandardCharsets.UTF_8, StandardOpenOption.CREATE,
                         StandardOpenOption.APPEND);
-            } catch (java.io.IOException e) {
-                throw new java.io.UncheckedIOException(e);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
         }
     }

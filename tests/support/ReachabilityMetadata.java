@@ -107,8 +107,8 @@ final class ReachabilityMetadata {
             }
         }
         Gson gson = new GsonBuilder().disableHtmlEscaping().create();
-        return "{\n\"reflection\": [\n" + types.values().stream().map(gson::toJson).collect(Collectors.joining(",\n")) + "\n],\n\"resources\": [\n"
-                + resources.stream().map(gson::toJson).collect(Collectors.joining(",\n")) + "\n]\n}\n";
+        return "{\n\"reflection\": [\n" + types.values().stream().map(gson::toJson).collect(Collectors.joining(",\n"))
+                + "\n],\n\"resources\": [\n" + resources.stream().map(gson::toJson).collect(Collectors.joining(",\n")) + "\n]\n}\n";
     }
 
     @SuppressWarnings("unchecked")

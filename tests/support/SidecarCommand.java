@@ -7,8 +7,8 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 
 /**
- * The command that starts the sidecar, wherever tests, demo, benchmark or the image's training start one as a process: {@link LeaderLabeler}
- * on a JVM, unless the environment variable {@code LEADER_LABELER_COMMAND} names another, such as a native executable.
+ * The command that starts the sidecar, wherever tests, demo, benchmark or the image's training start one as a process:
+ * {@link LeaderLabeler} on a JVM, unless the environment variable {@code LEADER_LABELER_COMMAND} names another, such as a native executable.
  */
 final class SidecarCommand {
 
