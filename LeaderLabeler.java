@@ -364,11 +364,8 @@ enum Handover {
 
     /** Throws IllegalArgumentException, whose message names the flag, for anything but {@code early} and {@code after-exit}. */
     static Handover parse(String text) {
-        return switch (text) {
-            case "early" -> EARLY;
-            case "after-exit" -> AFTER_EXIT;
-            default -> throw new IllegalArgumentException("--handover: \"" + text + "\" must be early or after-exit");
-        };
+        return Stream.of(values()).filter(handover -> handover.toString().equals(text)).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("--handover: \"" + text + "\" must be early or after-exit"));
     }
 
     /** As the flag names it. */
@@ -2634,7 +2631,8 @@ final class Sidecar {
                 busySince = now();
                 for (Effect effect : elector.on(event, now(), Instant.now())) {
                     if (effect instanceof Effect.Exit exit) {
-                        awaitLastEvent();
+                        lastEvent.completeOnTimeout(null, Kubernetes.EVENT_MILLIS, TimeUnit.MILLISECONDS)
+                                .exceptionally(lost -> null).join();
                         LOG.info("exit code={} reason=\"{}\"", exit.code(), exit.why());
                         return exit.code();
                     }
@@ -2695,14 +2693,6 @@ final class Sidecar {
     /** Runs it on a thread of its own; what it throws is in the result only. */
     static CompletableFuture<Void> inBackground(Runnable task) {
         return CompletableFuture.runAsync(task, Thread::startVirtualThread);
-    }
-
-    private void awaitLastEvent() {
-        try {
-            lastEvent.get(Kubernetes.EVENT_MILLIS, TimeUnit.MILLISECONDS);
-        } catch (ExecutionException | InterruptedException | TimeoutException lost) {
-            LOG.debug("the last Event may be lost: {}", lost.toString());
-        }
     }
 
     /**
@@ -3054,7 +3044,7 @@ final class Kubernetes implements AutoCloseable {
     private boolean isMissing(RequiredAccess access) {
         try {
             return !isAllowed(access);
-        } catch (IOException unknown) {
+        } catch (ApiException | RuntimeException unknown) {
             return false;
         }
     }
@@ -3068,8 +3058,13 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Watches -----------------------------------------------------------------------------------------------------
 
+    private interface ListCall {
+        /** The watch from this version on, or the LIST for null. */
+        Call from(String version) throws ApiException;
+    }
+
     /** A collection to watch: its LIST, or its watch from a version on, and the events that its objects make. */
-    private record Source<T>(String what, RequiredAccess access, Class<T> type, ApiFunction<String, Call> call,
+    private record Source<T>(String what, RequiredAccess access, Class<T> type, ListCall call,
             Function<T, V1ObjectMeta> metadata, BiFunction<List<T>, String, Event> listed, Function<T, Event> updated,
             Function<T, Event> removed) {}
 
@@ -3112,7 +3107,7 @@ final class Kubernetes implements AutoCloseable {
         String version = from;
         try {
             if (version == null) {
-                ListResponse<T> list = execute(source.call().apply(null), source.type());
+                ListResponse<T> list = execute(source.call().from(null), source.type());
                 version = required(list.metadata().getResourceVersion());
                 sink.accept(source.listed().apply(list.items(), version));
             }
@@ -3126,7 +3121,7 @@ final class Kubernetes implements AutoCloseable {
 
     private <T> String watch(String from, Consumer<Event> sink, Source<T> source) throws ApiException, IOException {
         String version = from;
-        Call call = watchClient.newCall(source.call().apply(from).request());
+        Call call = watchClient.newCall(source.call().from(from).request());
         openWatches.add(call);
         try (Watch<T> watch = Watch.createWatch(client, call, TypeToken.getParameterized(Watch.Response.class, source.type()).getType())) {
             for (Watch.Response<T> event : watch) {
@@ -3146,10 +3141,10 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** Waits, not at all if {@code nanos} is negative. */
+    /** Waits, not at all if {@code nanos} is negative. Not by parking, which may end early. */
     private static void pause(long nanos) {
         try {
-            TimeUnit.NANOSECONDS.sleep(Math.max(0, nanos));
+            TimeUnit.NANOSECONDS.sleep(nanos);
         } catch (InterruptedException closing) {
             Thread.currentThread().interrupt();
         }
@@ -3162,42 +3157,30 @@ final class Kubernetes implements AutoCloseable {
 
     // --- Permissions -------------------------------------------------------------------------------------------------
 
-    private interface ApiFunction<A, R> {
-        R apply(A argument) throws ApiException;
-    }
-
-    /** IOException with one line if the API server fails. */
-    private <A, R> R ask(ApiFunction<A, R> question, A argument) throws IOException {
-        try {
-            return question.apply(argument);
-        } catch (ApiException refused) {
-            throw new IOException("cannot use %s (%s): %s".formatted(server, source, describe(refused, config.callTimeout())));
-        } catch (RuntimeException unreadable) {
-            throw new IOException("cannot use %s (%s): unreadable answer: %s".formatted(server, source, unreadable));
-        }
-    }
-
-    /** Whether the API server would allow this access to the namespace; IOException with one line if it fails. */
-    boolean isAllowed(RequiredAccess access) throws IOException {
+    /** Whether the API server would allow this access to the namespace. */
+    boolean isAllowed(RequiredAccess access) throws ApiException {
         V1SelfSubjectAccessReview review = new V1SelfSubjectAccessReview().spec(new V1SelfSubjectAccessReviewSpec()
                 .resourceAttributes(new V1ResourceAttributes().namespace(config.namespace()).verb(access.verb()).group(access.group())
                         .resource(access.resource()).name(access.name())));
-        return ask(r -> Boolean.TRUE.equals(new AuthorizationV1Api(client).createSelfSubjectAccessReview(r).execute().getStatus()
-                .getAllowed()), review);
+        return Boolean.TRUE.equals(new AuthorizationV1Api(client).createSelfSubjectAccessReview(review).execute().getStatus().getAllowed());
     }
 
-    /** Whether the own pod exists; false also where this user may not know. IOException with one line if the API server fails. */
-    boolean podExists() throws IOException {
-        return ask(pod -> {
-            try {
-                return getPod(pod) != null;
-            } catch (ApiException refused) {
-                if (isNotFound(refused) || refused.getCode() == 403) {
-                    return false;
-                }
-                throw refused;
+    /** Whether the own pod exists; false also where this user may not know. */
+    boolean podExists() throws ApiException {
+        try {
+            return getPod(config.pod()) != null;
+        } catch (ApiException refused) {
+            if (isNotFound(refused) || refused.getCode() == 403) {
+                return false;
             }
-        }, config.pod());
+            throw refused;
+        }
+    }
+
+    /** Why the API server cannot be used, in one line: what it answered, or what could not be read. */
+    String problem(Exception failure) {
+        return "cannot use %s (%s): %s".formatted(server, source, failure instanceof ApiException refused
+                ? describe(refused, config.callTimeout()) : "unreadable answer: " + failure.getMessage());
     }
 
     /** The name under which the API server knows this client; the namespace's default service account where it does not say. */
@@ -3873,26 +3856,30 @@ final class PermissionCheck {
     }
 
     /**
-     * Prints the connection, the own pod, one line per permission, and what to apply; returns the exit code. IOException if the API server
-     * fails.
+     * Prints the connection, the own pod, one line per permission, and what to apply; returns the exit code. IOException with one line if the
+     * API server fails.
      */
     static int print(Config config, Kubernetes kubernetes, PrintStream out) throws IOException {
         boolean complete = true;
-        boolean podExists = kubernetes.podExists();
-        out.printf("%-8sconnected to %s%n", "ok", kubernetes.connection());
-        out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
-                podExists ? "" : " (does not exist, or this user may not read it)");
-        for (RequiredAccess access : needed(config)) {
-            boolean allowed = kubernetes.isAllowed(access);
-            complete &= allowed;
-            out.printf("%-8s%s%n", allowed ? "ok" : "missing", access);
+        try {
+            boolean podExists = kubernetes.podExists();
+            out.printf("%-8sconnected to %s%n", "ok", kubernetes.connection());
+            out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
+                    podExists ? "" : " (does not exist, or this user may not read it)");
+            for (RequiredAccess access : needed(config)) {
+                boolean allowed = kubernetes.isAllowed(access);
+                complete &= allowed;
+                out.printf("%-8s%s%n", allowed ? "ok" : "missing", access);
+            }
+            if (complete) {
+                printPreferredLeader(config, kubernetes, out);
+            } else {
+                out.printf("---%n%s", role(config, kubernetes.user()));
+            }
+            return complete && podExists ? LeaderLabeler.OK : LeaderLabeler.CHECK_FAILED;
+        } catch (ApiException | RuntimeException failure) {
+            throw new IOException(kubernetes.problem(failure));
         }
-        if (complete) {
-            printPreferredLeader(config, kubernetes, out);
-        } else {
-            out.printf("---%n%s", role(config, kubernetes.user()));
-        }
-        return complete && podExists ? LeaderLabeler.OK : LeaderLabeler.CHECK_FAILED;
     }
 
     /** The Lease may name a preferred leader; what keeps that pod from leading is worth a word, but nothing that must be mended. */

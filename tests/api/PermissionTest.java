@@ -31,9 +31,11 @@ class PermissionTest {
     @ConcurrentTest
     void without_any_right_it_says_once_what_to_apply_and_goes_on_when_that_is_done() {
         group.group().createPod("web-0");
+        SidecarProcess.train(group.server().kubeconfig()); // which ends by itself only with the right to see that its pod does not exist
         group.server().allow((verb, resource, namespace, name) -> false);
         ServedSidecar sidecar = group.start("web-0");
-        Wait.until("it is refused again and again", Group.SOON, () -> sidecar.endpoint().isOpen() && requests(sidecar, "code", "403") >= REFUSALS);
+        Wait.until("it is refused again and again", Group.START,
+                () -> sidecar.endpoint().isOpen() && requests(sidecar, "code", "403") >= REFUSALS);
 
         sidecar.process().awaitLog(manifests().strip(), Group.SOON);
         assertEquals(1, count(sidecar, "kind: RoleBinding"), sidecar.process().log());
