@@ -2021,7 +2021,7 @@ final class Elector {
      */
     private long acquireDelay(Pod own) {
         Pod preferred = preferredLeader();
-        if (preferred != null && (preferred == own || own.isLabelled() && own.ready())) {
+        if (preferred != null && (preferred == own || own.isLabelled() && own.ready() && !isOfOlderRevision(own))) {
             return preferred == own ? 0 : retryPeriod / 2;
         }
         List<Pod> others = others().filter(Pod::isAlive).toList();

@@ -86,6 +86,9 @@ final class Invariants {
         } else if (before != null && sender.claim() == null) {
             world.coverage.count(Coverage.Deed.RELEASE);
             handovers.released(sender.process());
+            if (sender.process().isOffering()) {
+                leases.offered(sender.process());
+            }
         }
     }
 
@@ -157,8 +160,7 @@ final class Invariants {
                 world.coverage.count(reason == Role.Reason.UNREADY ? Coverage.Deed.STEP_DOWN : Coverage.Deed.GIVE_BACK);
                 handovers.steppedDown(process);
             }
-            case PREFERRED -> leases.offered(process);
-            case STOPPING, NOBODY_LEADS -> { }
+            case STOPPING, NOBODY_LEADS, PREFERRED -> { }
         }
     }
 

@@ -179,7 +179,7 @@ final class LeaseInvariants {
                 () -> process + " takes the Lease " + since / Simulation.MS + "ms after it gave it back");
     }
 
-    /** A leader offers the Lease to the preferred one: not sooner than a lease-duration after it got it from another pod. */
+    /** A leader has released the Lease for the preferred one: not sooner than a lease-duration after it got it from another pod. */
     void offered(SimulatedProcess process) {
         world.coverage.count(Coverage.Deed.OFFER);
         long led = process.measured(world.now() - leadingSince);

@@ -93,6 +93,10 @@ final class SimulatedProcess {
     }
 
     /** Whether its lead ends. */
+    boolean isOffering() {
+        return elector.role() instanceof Role.Releasing releasing && releasing.reason == Role.Reason.PREFERRED;
+    }
+
     boolean isReleasing() {
         return elector.role() instanceof Role.Releasing;
     }
