@@ -20,7 +20,7 @@ final class LeaseInvariants {
     /** The pod that holds it, or held it last, and since when; null and 0 after etcd was restored, for who knows. */
     private String leadingPod = "";
     private long leadingSince;
-    /** Since when nobody holds it. */
+    /** Since when nobody holds it; that somebody else gave it a holder for a moment may have been missed. */
     private long freeSince;
     private long restoredAt = -1;
     /** Since when a pod is Ready, alive and has all keys, by its name. */
@@ -49,9 +49,9 @@ final class LeaseInvariants {
             }
             renewedAt = world.now();
         }
+        freeSince = held && !edited ? world.now() : freeSince;
         edited = !sender.isParticipant();
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
-        freeSince = held ? world.now() : freeSince;
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
             leadingSince = leadingPod == null ? 0 : world.now();
             leadingPod = after.holder();

@@ -237,6 +237,12 @@ class SabotageTest {
                 sabotage("a busy follower is waited for", "I4", "BUSY_POD", method("isHarmless", "return false;")),
                 sabotage("a refusing follower is waited for, though it has changed", "I4", "PATCH_REFUSED",
                         method("isHarmless", "return false;")),
+                sabotage("the pause after a conflict doubles", "I4", "BUSY_POD+SIGTERM",
+                        PatchedProgram.snippet("backoff.conflicts++ == 0 ? 0 : jittered(Math.min(retryPeriod, FIRST_RETRY))",
+                                "jittered(FIRST_RETRY << Math.min(backoff.conflicts++, 10))")),
+                sabotage("a leader that is not labelled waits for a refusing follower for ever", "I4", "PATCH_REFUSED POD_DELETED",
+                        PatchedProgram.snippet("leading.unlabelledSince = isLabelled ?",
+                                "leading.unlabelledSince = isLabelled || !unfenced(leading, false).isEmpty() ?")),
                 sabotage("a leader that could not be labelled does not stand back", "stands back", "PATCH_REFUSED LEASE_EMPTIED",
                         PatchedProgram.snippet("startReleasing(Role.Reason.UNLABELLED, now + leaseDuration)",
                                 "startReleasing(Role.Reason.UNLABELLED, 0)")));
