@@ -36,6 +36,8 @@ final class HandoverInvariants {
         final boolean expected;
         Effect.Request off;
         SimulatedProcess offBy;
+        /** Whether somebody else had labelled another pod as well, which had to be fenced, too. */
+        boolean wasAlone = true;
 
         Move(SimulatedProcess from, long toldAt, long releasedAt, boolean expected) {
             this.from = from;
@@ -190,6 +192,7 @@ final class HandoverInvariants {
         if (move != null && move.from.pod().name().equals(before.name())) {
             move.off = sender.request();
             move.offBy = by;
+            move.wasAlone = labels.labelled().isEmpty();
         }
     }
 
@@ -241,7 +244,7 @@ final class HandoverInvariants {
             return; // nobody could be expected to take over, or whoever took over was told to go as well
         }
         Invariants.require(by == to, "I3", () -> "the label of " + ended.from + " was taken off by " + by + ", not by its successor " + to);
-        boolean joined = othersWroteAt > ended.toldAt; // a pod that joins meanwhile must be fenced, too
+        boolean joined = othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
         Invariants.require(joined || to.patchedBeforeTrue() == ended.off, "I3",
                 () -> to + " wrote " + to.patchedBeforeTrue() + " between " + ended.off + " and its promotion");
         Invariants.require(joined || to.askedBeforeTrue() == ended.off, "I3",

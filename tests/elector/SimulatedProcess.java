@@ -52,6 +52,7 @@ final class SimulatedProcess {
     private Effect.Request patched;
     private Effect.Request patchedBeforeTrue;
     private final Set<String> wins = new HashSet<>();
+    private final Set<Instant> attempts = new HashSet<>();
 
     SimulatedProcess(Simulation world, SimulatedPod pod, Config config, int number) {
         this.world = world;
@@ -141,6 +142,11 @@ final class SimulatedProcess {
     /** Whether it has led as that epoch, which may be null: it knows of that win. */
     boolean knowsWin(String epoch) {
         return knownWins.contains(epoch);
+    }
+
+    /** Whether it has tried to acquire the Lease at that time, to the microsecond. */
+    boolean hasTriedAt(Instant acquireTime) {
+        return attempts.contains(acquireTime);
     }
 
     long firstSawLease() {
@@ -379,6 +385,9 @@ final class SimulatedProcess {
             askedBeforeTrue = asked;
         }
         asked = request;
+        if (request instanceof Effect.PutLease put && put.lease().isHeld()) {
+            attempts.add(put.lease().acquireTime());
+        }
     }
 
     private void send(Effect.Request request, boolean checked) {
