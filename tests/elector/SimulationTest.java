@@ -40,7 +40,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class SimulationTest {
 
     private static final int THREADS = 2;
-    private static final long SCHEDULES = 1_500;
+    private static final long SCHEDULES = 1_000;
     private static final long LARGE_SCHEDULES = 2;
     /** So often each pair of kinds of faults occurs. */
     private static final int PAIRS = 20;
