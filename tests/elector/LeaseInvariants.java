@@ -22,6 +22,8 @@ final class LeaseInvariants {
     private long leadingSince;
     /** Since when nobody holds it; that somebody else gave it a holder for a moment may have been missed. */
     private long freeSince;
+    /** When anybody held it last, also one whom somebody else had written into it. */
+    private long heldUntil;
     private long restoredAt = -1;
     /** Since when a pod is Ready, alive and has all keys, by its name. */
     private final Map<String, Long> readySince = new HashMap<>();
@@ -50,6 +52,7 @@ final class LeaseInvariants {
             renewedAt = world.now();
         }
         freeSince = held && !edited ? world.now() : freeSince;
+        heldUntil = held ? world.now() : heldUntil;
         edited = !sender.isParticipant();
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
@@ -129,7 +132,7 @@ final class LeaseInvariants {
         long wait = process.config().retryPeriod().toNanos() / (preferred.isEmpty() ? 1 : 2);
         boolean wasHolder = process.knowsWin(latestWin);
         long since = Math.max(freeSince, process.startedAt());
-        boolean neverSawHolder = freeSince < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
+        boolean neverSawHolder = heldUntil < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
                 && labels.labelled().size() == 1;
         long waited = process.measured(world.now() - since);
         Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= wait,
