@@ -22,8 +22,8 @@ final class LeaseInvariants {
     private long leadingSince;
     /** Since when nobody holds it; that somebody else gave it a holder for a moment may have been missed. */
     private long freeSince;
-    /** When anybody held it last, also one whom somebody else had written into it. */
-    private long heldUntil;
+    /** The same, whoever gave it that holder. */
+    private long unheldSince;
     private long restoredAt = -1;
     /** Since when a pod is Ready, alive and has all keys, by its name. */
     private final Map<String, Long> readySince = new HashMap<>();
@@ -52,7 +52,7 @@ final class LeaseInvariants {
             renewedAt = world.now();
         }
         freeSince = held && !edited ? world.now() : freeSince;
-        heldUntil = held ? world.now() : heldUntil;
+        unheldSince = held ? world.now() : unheldSince;
         edited = !sender.isParticipant();
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
@@ -73,6 +73,7 @@ final class LeaseInvariants {
         writer = null;
         latestWin = null;
         freeSince = world.now();
+        unheldSince = world.now();
         leadingPod = null;
         restoredAt = world.now();
         readySince.clear();
@@ -132,7 +133,7 @@ final class LeaseInvariants {
         long wait = process.config().retryPeriod().toNanos() / (preferred.isEmpty() ? 1 : 2);
         boolean wasHolder = process.knowsWin(latestWin);
         long since = Math.max(freeSince, process.startedAt());
-        boolean neverSawHolder = heldUntil < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
+        boolean neverSawHolder = unheldSince < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
                 && labels.labelled().size() == 1;
         long waited = process.measured(world.now() - since);
         Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= wait,
@@ -193,7 +194,9 @@ final class LeaseInvariants {
 
     /** I4: who wins and is not disturbed is labelled within a second, or within five where also its own pod is busy. */
     private void isLabelled(SimulatedProcess process, int wins, long allowed) {
-        if (allowed == Simulation.SECOND && !world.others.hasSparedHolderSince(world.now() - allowed)) {
+        boolean isHarder = !world.others.hasSparedHolderSince(world.now() - allowed)
+                || world.mix.isOn(Fault.BUSY_POD) && world.mix.isOn(Fault.FOREIGN_TRUE); // a busy pod that is labelled has to be fenced
+        if (allowed == Simulation.SECOND && isHarder) {
             return;
         }
         StoredLease lease = world.server.lease();
