@@ -129,7 +129,8 @@ import sun.misc.Signal;
  * leader only. The application is not changed.
  *
  * <p><b>What is guaranteed.</b> At no resourceVersion of the API server do two pods of a group carry {@code <leadership-label>: "true"},
- * whatever freezes, lags, restarts or dies, as long as no other program writes {@code "true"}. On a planned hand-over the label moves from
+ * whatever freezes, lags, restarts or dies, as long as no other program writes {@code "true"}. The one exception: after etcd was restored
+ * from a backup, a write that rests on the lost history can meet a version that occurs again, until its sidecar has noticed. On a planned hand-over the label moves from
  * the old leader to the new one by two adjacent requests; after a crash it moves when the lease has expired, and not later.
  *
  * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
