@@ -1287,8 +1287,9 @@ final class KnownGroup {
     /** Takes in an observation unless a newer one of that name, or a newer removal, is known. */
     void observe(Pod seen, long now) {
         Observation last = pods.get(seen.name());
-        String newestKnown = last != null ? last.pod().version() : removed.getOrDefault(seen.name(), "0");
-        if (!ResourceVersion.isNewer(seen.version(), newestKnown)) {
+        // A pod that left at the version that it has now is not deleted: it has lost the leadership key.
+        if (last != null ? !ResourceVersion.isNewer(seen.version(), last.pod().version())
+                : ResourceVersion.isNewer(removed.getOrDefault(seen.name(), "0"), seen.version())) {
             return;
         }
         boolean isReadinessNew = last == null || last.pod().ready() != seen.ready() || !last.pod().uid().equals(seen.uid());

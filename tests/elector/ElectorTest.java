@@ -683,6 +683,15 @@ class ElectorTest {
         assertTrue(bench.status().leading());
     }
 
+    @Test
+    void a_leader_gives_a_pod_that_lost_its_key_the_key_back_though_its_sidecar_is_dead() {
+        bench.lead();
+        String epoch = bench.status().epoch();
+        bench.edit("web-1", null, "true", epoch); // the watch shows that the pod left, at the version that it has now
+        bench.run(1000);
+        assertEquals("false true " + epoch, bench.keys("web-1"));
+    }
+
     // --- The preferred leader ----------------------------------------------------------------------------------------
 
     private void prefer(String pod) {
