@@ -2625,7 +2625,7 @@ final class Sidecar {
      * a defect of the election ends the process, because a loop that is gone would leave a sidecar that looks healthy and does nothing.
      */
     int run() {
-        try (kubernetes) {
+        try {
             Elector elector = new Elector(config, RandomGenerator.getDefault(), now());
             kubernetes.watch(events::add);
             Event event = new Event.Tick();
@@ -2647,6 +2647,8 @@ final class Sidecar {
             LOG.error("exit code={} reason=\"defect: {} at {}\"", LeaderLabeler.FAILURE, LeaderLabeler.firstLine(defect.toString()),
                     Stream.of(defect.getStackTrace()).findFirst().orElse(null));
             return LeaderLabeler.FAILURE;
+        } finally {
+            inBackground(kubernetes::close); // a connection to a server that hangs may take seconds to close; the process does not wait
         }
     }
 
