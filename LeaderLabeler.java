@@ -130,8 +130,9 @@ import sun.misc.Signal;
  *
  * <p><b>What is guaranteed.</b> At no resourceVersion of the API server do two pods of a group carry {@code <leadership-label>: "true"},
  * whatever freezes, lags, restarts or dies, as long as no other program writes {@code "true"}. The one exception: after etcd was restored
- * from a backup, a write that rests on the lost history can meet a version that occurs again, until its sidecar has noticed. On a planned hand-over the label moves from
- * the old leader to the new one by two adjacent requests; after a crash it moves when the lease has expired, and not later.
+ * from a backup, a write that rests on the lost history can meet a version that occurs again, until its sidecar has noticed. On a planned
+ * hand-over the label moves from the old leader to the new one by two adjacent requests; after a crash it moves when the lease has expired,
+ * and not later.
  *
  * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
  * in addition rests on an observation that is older than the leader's latest successful write of the Lease. Writes that only add missing
@@ -796,8 +797,8 @@ sealed interface Effect {
  * @param participants names of the group's pods
  * @param registered whether the own pod has got its labels
  */
-record Status(String leader, String preferred, String self, boolean leading, long leadsUntil, String epoch, Instant since, List<String> participants,
-        boolean registered, Statistics statistics) {
+record Status(String leader, String preferred, String self, boolean leading, long leadsUntil, String epoch, Instant since,
+        List<String> participants, boolean registered, Statistics statistics) {
 
     boolean isLeading(long now) {
         return leading && now < leadsUntil;
@@ -1156,7 +1157,7 @@ final class KnownLease {
         return holderChangedAt;
     }
 
-    /** Name of the pod that somebody wants to lead; empty if none is named. */
+    /** Name of the pod that the annotation prefers as the leader; empty if none is named. */
     String preferred() {
         return lease == null ? "" : lease.preferred();
     }
@@ -2031,7 +2032,8 @@ final class Elector {
         boolean wasLast = own.name().equals(last);
         long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
         boolean anotherIsReady = !own.ready() && others.stream().anyMatch(Pod::ready);
-        return Math.min(before * RANK_DELAY, retryPeriod) + (wasLast || anotherIsReady || preferred != null || isOfOlderRevision(own) ? retryPeriod : 0);
+        boolean waitsLonger = wasLast || anotherIsReady || preferred != null || isOfOlderRevision(own);
+        return Math.min(before * RANK_DELAY, retryPeriod) + (waitsLonger ? retryPeriod : 0);
     }
 
     /** Whether a rolling update is about to replace this pod: the newest Ready pod is of another revision. */
@@ -3895,7 +3897,8 @@ final class PermissionCheck {
         Pod pod = kubernetes.send(new Effect.GetPod(0, preferred, null)) instanceof Reply.PodReply read ? read.pod() : null;
         String obstacle = pod == null ? "no such pod" : !pod.hasAllKeys() ? "no participant" : !pod.isAlive() ? "it is about to end"
                 : !pod.ready() ? "not Ready" : null;
-        out.printf("%-8spreferred leader %s%s%n", obstacle == null ? "ok" : "ignored", preferred, obstacle == null ? "" : " (" + obstacle + ")");
+        out.printf(obstacle == null ? "%-8spreferred leader %s%n" : "%-8spreferred leader %s (%s)%n", obstacle == null ? "ok" : "ignored",
+                preferred, obstacle);
     }
 
     /** Role and RoleBinding for {@code user}, a user name as the API server knows it, as YAML to apply. */
