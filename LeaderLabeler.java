@@ -2691,7 +2691,7 @@ final class Sidecar {
             case Effect.Log log -> LOG.atLevel(log.level()).log(log.line());
             case Effect.WarnOfFight fight ->
                     inBackground(() -> LOG.warn("{} other-writers={}", fight.line(), kubernetes.otherWriters(fight.pod())));
-            case Effect.RestartWatches restart -> kubernetes.restartWatches();
+            case Effect.RestartWatches restart -> inBackground(kubernetes::restartWatches); // closing a half-open connection may block
             case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
         }
     }

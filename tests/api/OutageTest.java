@@ -57,9 +57,9 @@ class OutageTest {
 
     /** Tells all sidecars of a group to stop, and how long they took. By then the leases of the fast groups have expired. */
     private static Map<String, Duration> exits(Group group) {
-        long signalled = System.nanoTime();
         Map<String, Duration> exits = new HashMap<>();
         List<String> pods = List.copyOf(group.labels().keySet());
+        long signalled = System.nanoTime();
         pods.forEach(group::term);
         for (String pod : pods) {
             assertEquals(0, group.sidecar(pod).exitCode(Group.SOON));
