@@ -78,7 +78,7 @@ final class SidecarProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        ended = process.onExit().thenApply(p -> System.nanoTime());
+        ended = timeOfExit(process);
     }
 
     private static List<String> command(Program program, String archiveFlag, String classPath, List<String> arguments) {
@@ -184,6 +184,20 @@ final class SidecarProcess implements AutoCloseable {
     /** Whether the process still runs, or is frozen. */
     boolean isAlive() {
         return process.isAlive();
+    }
+
+    /** Noted by a thread of its own: {@link Process#onExit} waits for a thread of the common pool, which other tests keep busy. */
+    private static CompletableFuture<Long> timeOfExit(Process process) {
+        CompletableFuture<Long> time = new CompletableFuture<>();
+        Thread.ofPlatform().daemon().name("exit of " + process.pid()).start(() -> {
+            try {
+                process.waitFor();
+                time.complete(System.nanoTime());
+            } catch (InterruptedException interrupted) {
+                time.completeExceptionally(interrupted);
+            }
+        });
+        return time;
     }
 
     /** Waits for its end and returns the exit code; fails with the log if it does not end within the limit. */
