@@ -2341,13 +2341,9 @@ final class Elector {
         }
     }
 
-    /** Whether the reason to release the Lease is gone: the unready pod is Ready, or the preferred leader cannot lead. */
+    /** Whether the reason to release the Lease is gone: the pod was unready and is Ready. */
     private boolean isPointless(Role.Releasing releasing) {
-        return !isTerminating() && switch (releasing.reason) {
-            case UNREADY -> group.own() != null && group.own().ready();
-            case PREFERRED -> preferredLeader() == null;
-            default -> false;
-        };
+        return !isTerminating() && releasing.reason == Role.Reason.UNREADY && group.own() != null && group.own().ready();
     }
 
     /** A pod write under way would make the successor's fence fail with 409 and cost a round trip, so its answer is awaited, but not long. */

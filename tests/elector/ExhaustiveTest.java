@@ -89,7 +89,7 @@ class ExhaustiveTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource
     void the_search_notices_when(String fault, String script, String method, String body) {
-        String violated = PatchedProgram.with(List.of(PatchedProgram.method(method, body))).violated(script);
+        String violated = PatchedProgram.with(List.of(List.of(PatchedProgram.method(method, body)))).violated(1, script);
         System.out.println("exhaustive: " + fault + ": " + violated);
         assertTrue(violated != null, "nothing is violated");
     }

@@ -19,23 +19,35 @@ import javax.tools.SimpleJavaFileObject;
 import javax.tools.ToolProvider;
 
 /**
- * The program with a small change to its source text, compiled in memory. It is loaded together with the tests' own classes in a class
+ * The program with small changes to its source text, compiled in memory. It is loaded together with the tests' own classes in a class
  * loader of its own, so that a simulation that is asked for here plays the changed program.
+ *
+ * <p>One compiled program holds many variants, each of which has some of the changes: to compile and to warm up one for each would take
+ * longer than to play it. Which variant is played is a static field of this class, as that loader sees it, so an instance plays one at
+ * a time.
  */
 final class PatchedProgram {
 
     private static final String FILE = "LeaderLabeler.java";
 
+    /** The variant that is played, counted from 1: read by the changed program, set only in its class loader. */
+    static int played;
+
+    private final Map<String, byte[]> compiled;
+    private final java.lang.reflect.Field choice;
     private final java.lang.reflect.Method simulation;
     private final java.lang.reflect.Method search;
 
     private PatchedProgram(Map<String, byte[]> compiled) {
+        this.compiled = compiled;
         try {
             Loader loader = new Loader(compiled);
+            choice = loader.loadClass("PatchedProgram").getDeclaredField("played");
             simulation = loader.loadClass("Simulation").getDeclaredMethod("violated", long.class, String.class);
             simulation.setAccessible(true);
             search = loader.loadClass("ExhaustiveSearch").getDeclaredMethod("violated", String.class);
             search.setAccessible(true);
+            choice.setAccessible(true);
         } catch (ReflectiveOperationException e) {
             throw new AssertionError(e);
         }
@@ -43,26 +55,27 @@ final class PatchedProgram {
 
     /** One change to the source text; AssertionError if it does not apply exactly once. */
     sealed interface Edit {
-        String apply(SourceText source);
+        /** The source text in which this holds where {@code variant} is played. */
+        String apply(SourceText source, int variant);
     }
 
-    /** A short piece of the source text is replaced: a last resort, because every refactoring may change it. */
+    /** An expression of the source text is replaced: a last resort, because every refactoring may change it. */
     private record Snippet(String text, String replacement) implements Edit {
         @Override
-        public String apply(SourceText source) {
-            return source.replace(text, replacement);
+        public String apply(SourceText source, int variant) {
+            return source.replace(text, "(" + isPlayed(variant) + " ? " + replacement + " : " + text + ")");
         }
     }
 
     /** A method gets another body. */
     private record Method(String type, String name, String body) implements Edit {
         @Override
-        public String apply(SourceText source) {
-            return source.withMethod(type, name, body);
+        public String apply(SourceText source, int variant) {
+            return source.withMethod(variant, type, name, body);
         }
     }
 
-    /** {@code text} occurs exactly once and is replaced. */
+    /** {@code text}, an expression that occurs exactly once, is replaced by another one. */
     static Edit snippet(String text, String replacement) {
         return new Snippet(text, replacement);
     }
@@ -78,34 +91,45 @@ final class PatchedProgram {
         return new Method(dot < 0 ? "Elector" : name.substring(0, dot), name.substring(dot + 1), body);
     }
 
-    /** Applies the changes one after the other and compiles; AssertionError if one does not apply or the outcome does not compile. */
-    static PatchedProgram with(List<Edit> edits) {
+    /** The condition, as source text, under which the changes of {@code variant} hold. */
+    static String isPlayed(int variant) {
+        return "PatchedProgram.played == " + variant;
+    }
+
+    /** Applies the changes of each variant and compiles; AssertionError if one does not apply or the outcome does not compile. */
+    static PatchedProgram with(List<List<Edit>> variants) {
         String source = source();
-        for (Edit edit : edits) {
-            source = edit.apply(new SourceText(source));
+        for (int variant = 1; variant <= variants.size(); variant++) {
+            for (Edit edit : variants.get(variant - 1)) {
+                source = edit.apply(new SourceText(source), variant);
+            }
         }
         return new PatchedProgram(compile(source));
     }
 
-    /** {@link Simulation#violated} of the changed program. */
-    String violated(long seed, String faults) {
-        try {
-            return (String) simulation.invoke(null, seed, faults);
-        } catch (IllegalAccessException e) {
-            throw new AssertionError(e);
-        } catch (InvocationTargetException e) {
-            throw new AssertionError("seed " + seed + " of the changed program", e.getCause());
-        }
+    /** The same program once more, to be played at the same time. */
+    PatchedProgram again() {
+        return new PatchedProgram(compiled);
     }
 
-    /** {@link ExhaustiveSearch#violated} of the changed program. */
-    String violated(String script) {
+    /** {@link Simulation#violated} of the program with the changes of {@code variant}, counted from 1. */
+    String violated(int variant, long seed, String faults) {
+        return invoke(variant, simulation, seed, faults);
+    }
+
+    /** {@link ExhaustiveSearch#violated} of the program with the changes of {@code variant}, counted from 1. */
+    String violated(int variant, String script) {
+        return invoke(variant, search, script);
+    }
+
+    private String invoke(int variant, java.lang.reflect.Method violated, Object... arguments) {
         try {
-            return (String) search.invoke(null, script);
+            choice.setInt(null, variant);
+            return (String) violated.invoke(null, arguments);
         } catch (IllegalAccessException e) {
             throw new AssertionError(e);
         } catch (InvocationTargetException e) {
-            throw new AssertionError("script \"" + script + "\" of the changed program", e.getCause());
+            throw new AssertionError(List.of(arguments) + " of the changed program", e.getCause());
         }
     }
 

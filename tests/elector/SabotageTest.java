@@ -3,7 +3,10 @@ import static org.junit.jupiter.api.Assertions.fail;
 
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.function.LongFunction;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.parallel.Execution;
@@ -25,35 +28,42 @@ class SabotageTest {
     private static final int SEEDS = 1000;
     /** Schedules of the whole program that were green, by faults and seed; several sabotages share them. */
     private static final Map<String, Long> GREEN = new ConcurrentHashMap<>();
-
-    /** Plays the schedule of a seed with certain faults; returns the violation, or null. */
-    private interface Game {
-        String violated(long seed, String faults);
-    }
+    private static final List<Sabotage> SABOTAGES = sabotages();
 
     /**
-     * One rule less.
+     * One rule less, by one of two ways.
      *
      * @param name what the program now does
      * @param invariant what must break
      * @param faults what the schedules have in store, see {@link Fault}
-     * @param begin makes the program without the rule
+     * @param edits changes to the source text
+     * @param tampering makes one for every process; null with edits
      */
-    private record Sabotage(String name, String invariant, String faults, Supplier<Game> begin) {
+    private record Sabotage(String name, String invariant, String faults, List<PatchedProgram.Edit> edits, Supplier<Tampering> tampering) {
         @Override
         public String toString() {
             return name;
         }
     }
 
-    /** @param edits changes to the source text */
     private static Sabotage sabotage(String name, String invariant, String faults, PatchedProgram.Edit... edits) {
-        return new Sabotage(name, invariant, faults, () -> PatchedProgram.with(List.of(edits))::violated);
+        return new Sabotage(name, invariant, faults, List.of(edits), null);
     }
 
-    /** @param tampering one for every process */
     private static Sabotage sabotage(String name, String invariant, String faults, Supplier<Tampering> tampering) {
-        return new Sabotage(name, invariant, faults, () -> (seed, drawn) -> Simulation.violated(seed, drawn, tampering));
+        return new Sabotage(name, invariant, faults, List.of(), tampering);
+    }
+
+    /** One program with all edits, made when it is first asked for: the variant of a sabotage is its place in the list, from 1 on. */
+    private static final class Patched {
+        /** As many as there are threads that play: each plays one variant at a time. */
+        static final BlockingQueue<PatchedProgram> IDLE = new LinkedBlockingQueue<>();
+
+        static {
+            PatchedProgram program = PatchedProgram.with(SABOTAGES.stream().map(Sabotage::edits).toList());
+            IDLE.add(program);
+            IDLE.add(program.again());
+        }
     }
 
     private static PatchedProgram.Edit method(String name, String body) {
@@ -62,7 +72,7 @@ class SabotageTest {
 
     static List<Sabotage> sabotages() {
         return Stream.of(fencing(), readingAndListing(), writingTheLease(), winning(), timing(), leavingAndRegistering(), keepingTheLabel(),
-                        observing(), harmlessPods(), recordOfTheLease(), ranking(), writingToPods())
+                        observing(), harmlessPods(), recordOfTheLease(), ranking(), preferring(), writingToPods())
                 .flatMap(List::stream).toList();
     }
 
@@ -238,14 +248,13 @@ class SabotageTest {
                 sabotage("a refusing follower is waited for, though it has changed", "I4", "PATCH_REFUSED",
                         method("isHarmless", "return false;")),
                 sabotage("the pause after a conflict doubles", "I4", "BUSY_POD+SIGTERM",
-                        PatchedProgram.snippet("backoff.conflicts++ == 0 ? 0 : jittered(Math.min(retryPeriod, FIRST_RETRY))",
-                                "jittered(FIRST_RETRY << Math.min(backoff.conflicts++, 10))")),
+                        PatchedProgram.snippet("jittered(Math.min(retryPeriod, FIRST_RETRY))",
+                                "jittered(FIRST_RETRY << Math.min(backoff.conflicts, 10))")),
                 sabotage("a leader that is not labelled waits for a refusing follower for ever", "I4", "PATCH_REFUSED POD_DELETED",
-                        PatchedProgram.snippet("leading.unlabelledSince = isLabelled ?",
-                                "leading.unlabelledSince = isLabelled || !unfenced(leading, false).isEmpty() ?")),
+                        PatchedProgram.snippet("isLabelled ? NEVER : Math.min(leading.unlabelledSince, now)",
+                                "isLabelled || !unfenced(leading, false).isEmpty() ? NEVER : Math.min(leading.unlabelledSince, now)")),
                 sabotage("a leader that could not be labelled does not stand back", "stands back", "PATCH_REFUSED LEASE_EMPTIED",
-                        PatchedProgram.snippet("startReleasing(Role.Reason.UNLABELLED, now + leaseDuration)",
-                                "startReleasing(Role.Reason.UNLABELLED, 0)")));
+                        method("startReleasing", "original(reason, reason == Role.Reason.UNLABELLED ? 0 : notBefore);")));
     }
 
     /** What the Lease says, and what others write into it. */
@@ -276,6 +285,19 @@ class SabotageTest {
                                 + " && stopAt != NEVER && !reachedElseWakeAt(stopAt + FENCE_TIMEOUT);")));
     }
 
+    /** The preferred leader gets the Lease, and is offered it neither too soon nor for ever. */
+    private static List<Sabotage> preferring() {
+        return List.of(
+                sabotage("the preferred leader is offered nothing", "preferred", "LEADER_PREFERRED", method("shouldOfferToPreferred", "return false;")),
+                sabotage("the Lease is offered as soon as another leader is preferred", "preferred", "LEADER_PREFERRED",
+                        method("shouldOfferToPreferred", "return preferredLeader() != null && !group.isSelf(preferredLeader().name());")),
+                sabotage("the preferred leader waits longer than the others", "preferred", "LEADER_PREFERRED",
+                        method("acquireDelay", "return preferredLeader() == own ? retryPeriod + 1 : original();")),
+                sabotage("the Lease is offered again to a pod that did not acquire it", "I6", "LEADER_PREFERRED SIDECAR_DEAD",
+                        method("shouldOfferToPreferred",
+                                "long was = offeredAt; offeredAt = NEVER; boolean is = original(); offeredAt = was; return is;")));
+    }
+
     /** Which writes are made, and how many. */
     private static List<Sabotage> writingToPods() {
         return List.of(
@@ -297,7 +319,7 @@ class SabotageTest {
     private static List<Sabotage> keepingTheLabel() {
         return List.of(
                 sabotage("the labelled pod is not the last to be fenced", "I3", "POD_DELETED",
-                        PatchedProgram.snippet("onlyLabelled ||", "true ||")),
+                        PatchedProgram.snippet("onlyLabelled || !o.pod().isLabelled()", "true")),
                 sabotage("a leader that leaves takes its label off instead of offering the Lease", "I3", "POD_DELETED",
                         method("awaitsFence", "return original() && lease.isHeld();")),
                 sabotage("a follower takes its own label off", "I3", "LEASE_DELETED",
@@ -317,19 +339,32 @@ class SabotageTest {
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("sabotages")
-    void the_simulation_notices_when(Sabotage sabotage) {
-        Game game = sabotage.begin.get();
-        long red = 0;
-        String violated = null;
-        while (violated == null && red < SEEDS) {
-            String found = game.violated(red++, sabotage.faults);
-            violated = found != null && found.startsWith(sabotage.invariant + ": ") ? found : null;
-        }
-        if (violated == null) {
-            fail("nothing violated " + sabotage.invariant + " in " + SEEDS + " schedules");
-        }
-        System.out.printf("sabotage: red after %d schedules: %s: %s%n", red, sabotage, violated);
+    void the_simulation_notices_when(Sabotage sabotage) throws InterruptedException {
+        long red = sabotage.tampering != null
+                ? firstRed(sabotage, seed -> Simulation.violated(seed, sabotage.faults, sabotage.tampering)) : firstRedOfThePatched(sabotage);
         isGreenWithoutSabotage(sabotage.faults, red);
+    }
+
+    private static long firstRedOfThePatched(Sabotage sabotage) throws InterruptedException {
+        int variant = SABOTAGES.indexOf(sabotage) + 1;
+        PatchedProgram program = Patched.IDLE.take();
+        try {
+            return firstRed(sabotage, seed -> program.violated(variant, seed, sabotage.faults));
+        } finally {
+            Patched.IDLE.put(program);
+        }
+    }
+
+    /** Plays until the invariant breaks; returns the number of schedules. */
+    private static long firstRed(Sabotage sabotage, LongFunction<String> violated) {
+        for (long seed = 0; seed < SEEDS; seed++) {
+            String found = violated.apply(seed);
+            if (found != null && found.startsWith(sabotage.invariant + ": ")) {
+                System.out.printf("sabotage: red after %d schedules: %s: %s%n", seed + 1, sabotage, found);
+                return seed + 1;
+            }
+        }
+        return fail("nothing violated " + sabotage.invariant + " in " + SEEDS + " schedules");
     }
 
     private static void isGreenWithoutSabotage(String faults, long seeds) {
