@@ -1997,8 +1997,8 @@ final class Elector {
         }
         verifyHolderExists();
         if (lease.namesPod(config.pod(), group.uid()) && !isHeldBySelf()) {
-            warn(Matter.SECOND_PROCESS, "another process acquires the Lease for this pod: two sidecars of one election run in pod "
-                    + config.pod() + " or under its name; stop one of them");
+            warn(Matter.SECOND_PROCESS, "the Lease names this pod by a claim that this process did not make: stop a second sidecar of this"
+                    + " election in pod " + config.pod() + " or under its name; if there is none, an older Lease was written back");
         }
         Pod own = group.own();
         if (isRegistered() && mayAcquire(following.notBefore())) {

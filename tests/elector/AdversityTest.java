@@ -109,7 +109,7 @@ class AdversityTest {
         bench.run(Duration.ofSeconds(10));
         assertEquals(List.of(), bench.effects(Effect.PutLease.class));
         assertEquals(1, bench.effects(Effect.Log.class).size(), "once a minute");
-        assertTrue(logged(Level.WARN).contains("another process acquires the Lease for this pod"), logged(Level.WARN));
+        assertTrue(logged(Level.WARN).contains("a claim that this process did not make"), logged(Level.WARN));
     }
 
     @Test
