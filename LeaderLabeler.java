@@ -129,10 +129,10 @@ import sun.misc.Signal;
  * leader only. The application is not changed.
  *
  * <p><b>What is guaranteed.</b> At no resourceVersion of the API server do two pods of a group carry {@code <leadership-label>: "true"},
- * whatever freezes, lags, restarts or dies, as long as no other program writes {@code "true"}. The one exception: after etcd was restored
- * from a backup, a write that rests on the lost history can meet a version that occurs again, until its sidecar has noticed. On a planned
- * hand-over the label moves from the old leader to the new one by two adjacent requests; after a crash it moves when the lease has expired,
- * and not later.
+ * even if processes freeze, lag, restart or crash, as long as no other program writes {@code "true"}. The one exception: after etcd is
+ * restored from a backup, resourceVersions occur again, and a write based on the lost history can succeed until its sidecar notices the
+ * restore. In a planned hand-over the label moves from the old leader to the new one in two requests, one directly after the other. After a
+ * crash it moves as soon as the lease has expired.
  *
  * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
  * in addition rests on an observation that is older than the leader's latest successful write of the Lease. Writes that only add missing
@@ -143,11 +143,11 @@ import sun.misc.Signal;
  * leadership, as a token. It can only go back if etcd is restored from a backup.
  *
  * <p><b>How to read this file.</b> From top to bottom: the command line; {@link Config}, which holds every rule about settings; the values
- * ({@link Claim}, {@link Lease}, {@link Pod}); {@link Event}, {@link Reply}, {@link Effect} and {@link Status}, by which the elector talks to
- * the rest; {@link Role}, {@link KnownLease}, {@link KnownGroup} and {@link Requests}, its state; {@link Elector}, the whole algorithm as a
- * pure state machine; {@link Sidecar}, the thread that drives it; {@link Kubernetes}, which alone sends requests to the API server;
+ * ({@link Claim}, {@link Lease}, {@link Pod}, {@link ResourceVersion}); {@link Event}, {@link Reply}, {@link Effect}, {@link Status} and
+ * {@link Statistics}, by which the elector talks to the rest; {@link Role}, {@link KnownLease}, {@link KnownGroup}, {@link Requests} and
+ * {@link Counters}, its state; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; {@link Kubernetes}, which alone sends requests to the API server;
  * {@link Environment}, {@link Kubeconfig} and {@link ExecPlugin}, which find and authenticate the connection; and what people, probes and
- * the application see: {@link PermissionCheck}, {@link RoleFile} and {@link HttpEndpoint}.
+ * the application see: {@link RequiredAccess}, {@link PermissionCheck}, {@link RoleFile} and {@link HttpEndpoint}.
  */
 @Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.Versions.class,
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
@@ -203,11 +203,12 @@ public final class LeaderLabeler implements Callable<Integer> {
     private String retryPeriod;
 
     @Option(names = "--unready-grace", paramLabel = "TIME", description = "How long an unready leader keeps the lead while another"
-            + " participant is Ready; 0s ignores readiness. Default: lease-duration.")
+            + " participant is Ready; 0s ignores readiness. Not used with --handover=after-exit. Default: lease-duration.")
     private String unreadyGrace;
 
-    @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early", description = "When a terminating pod hands over: early, or"
-            + " after-exit of its application (native sidecars only). Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early",
+            description = "When a terminating pod hands over: early (at once) or after-exit (after its application has exited; native sidecars"
+                    + " only). Default: ${DEFAULT-VALUE}.")
     private String handover;
 
     @Option(names = "--deletion-cost", paramLabel = "COST", defaultValue = "100",
@@ -312,7 +313,7 @@ public final class LeaderLabeler implements Callable<Integer> {
         }
     }
 
-    /** The first signal asks for a hand-over, a second one ends the process at once. Not a shutdown hook: it would not see the second. */
+    /** The first signal asks for a hand-over, a second one ends the process at once. A shutdown hook would not see the second. */
     private static void stop(Sidecar sidecar, RoleFile file, AtomicBoolean stopping) {
         if (stopping.getAndSet(true)) {
             if (file != null) {
@@ -336,7 +337,7 @@ public final class LeaderLabeler implements Callable<Integer> {
                 Config.wholeNumber("--deletion-cost", deletionCost), environment.podUid(name));
     }
 
-    /** Before the first logger is made, since slf4j-simple reads its settings once. */
+    /** Must be called before the first logger is created, because slf4j-simple reads its settings once. */
     private static void configureLogging(String level) {
         if (!Set.of("error", "warn", "info", "debug", "trace").contains(level)) {
             throw new IllegalArgumentException("--log-level: \"" + level + "\" must be error, warn, info, debug or trace");
@@ -361,7 +362,10 @@ public final class LeaderLabeler implements Callable<Integer> {
 enum Handover {
     /** As soon as it is terminating: the next leader serves while this one drains. */
     EARLY,
-    /** When its application has exited, which a native sidecar learns by its own SIGTERM: planned terminations never overlap. */
+    /**
+     * After its application has exited, which a native sidecar learns from its own SIGTERM. Applications do not overlap in planned
+     * terminations that finish within the grace period.
+     */
     AFTER_EXIT;
 
     /** Throws IllegalArgumentException, whose message names the flag, for anything but {@code early} and {@code after-exit}. */
@@ -378,8 +382,8 @@ enum Handover {
 }
 
 /**
- * The settings of one sidecar. An instance obeys every rule: the constructor throws an IllegalArgumentException whose message names the
- * flag, the value and the rule. No component but {@code podUid} is null.
+ * The settings of one sidecar. The constructor enforces every rule: it throws an IllegalArgumentException whose message names the flag, the
+ * value and the rule. No component but {@code podUid} is null.
  *
  * @param deletionCost value of the annotation {@code controller.kubernetes.io/pod-deletion-cost} of a leader's pod; 0 for none
  * @param podUid uid of the own pod; null if the environment does not name it, so that the first GET by name decides
@@ -517,7 +521,7 @@ record Config(String election, String pod, String namespace, String leadershipLa
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Values: what the elector knows of the world, and the order in which the world changed
+// Values: observations of the Lease and the pods, and the order of resourceVersions
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
@@ -569,9 +573,8 @@ record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
  * @param holder {@code spec.holderIdentity}, empty if it is free
  * @param durationSeconds null if the Lease does not record it; likewise acquireTime and renewTime
  * @param transitions {@code spec.leaseTransitions}, 0 if the Lease does not record it
- * @param claim null if it is free, or its holder's claim is not proven. A client-go program keeps foreign annotations, when it takes
- *     over (another name or acquireTime) and when it goes on under the name of a pod of ours (another renewTime), so ours counts only while
- *     all three equal the record's.
+ * @param claim null if the Lease is free or the claim is stale. A client-go program keeps our annotation when it acquires or renews the
+ *     Lease, so the claim counts only while its pod, acquireTime and renewTime equal the record's.
  * @param preferred name of the pod that a user wants to lead; empty if none is named
  * @param origin the decoded object, carried along so that a PUT keeps what other people wrote there; null for a new one
  */
@@ -657,7 +660,10 @@ record Pod(String name, String uid, String version, String leadership, String pa
     }
 }
 
-/** Resource versions are decimal numbers that grow (KEP-5504). The order only serves to discard stale observations, not for safety. */
+/**
+ * Resource versions are decimal numbers that grow (KEP-5504). The order serves to discard stale observations. Safety rests on it in one
+ * place: {@code Elector.isHarmless} asks which pods have changed since the LIST.
+ */
 final class ResourceVersion {
 
     private ResourceVersion() {}
@@ -725,7 +731,7 @@ sealed interface Reply {
     record NotSent() implements Reply {}
 }
 
-/** Something that the elector wants done. */
+/** An action that the elector requests. */
 sealed interface Effect {
 
     /** A call to the API server. {@code sequence} is its place in the elector's order of readings and requests, and so its identity. */
@@ -775,8 +781,11 @@ sealed interface Effect {
     /** One line for the person on call. */
     record Log(Level level, String line) implements Effect {}
 
-    /** A warning of a fight with another program over an object, the pod of this name or the Lease (null). To be logged with that program. */
-    record WarnOfFight(String pod, String line) implements Effect {}
+    /**
+     * Contention: another program undoes this program's writes to the pod of that name, or to the Lease (null), until the request budget is
+     * spent. The line is to be logged with the name of that program.
+     */
+    record WarnOfContention(String pod, String line) implements Effect {}
 
     /** The watches are half-open: begin them again. */
     record RestartWatches() implements Effect {}
@@ -786,10 +795,10 @@ sealed interface Effect {
 }
 
 /**
- * What the elector lets others know: probes, metrics, the role file.
+ * The published state, for probes, metrics and the role file.
  *
  * @param leader name of the pod that holds the Lease, empty if nobody does
- * @param preferred name of the pod that the Lease's annotation wants to lead, empty if it names none
+ * @param preferred name of the pod that the Lease's annotation names as the preferred leader, empty if it names none
  * @param leading whether this pod leads: it won the Lease, is labelled, and renewed within renew-deadline
  * @param leadsUntil until when {@code leading} may be believed, in the elector's nanoseconds; 0 while it does not lead
  * @param epoch fencing token of this pod's leadership, {@code "0"} while it does not lead
@@ -823,13 +832,14 @@ record Statistics(long transitions, long leaseChangedAt, long renewedAt, long ha
 // What the elector knows and does: its role, the observed Lease, the observed group, the requests under way
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** What a sidecar is doing, each with the state that is meaningful only meanwhile. Times are nanoseconds of {@link Elector#on}. */
+/** What a sidecar is doing. Each role holds the state that is valid only in that role. Times are nanoseconds of {@link Elector#on}. */
 sealed interface Role {
 
     /**
      * Another participant leads, or none: wait until the Lease is free and, by rank, it is this pod's turn.
      *
-     * @param notBefore when this pod may acquire again: it leaves a Lease that was of no use to it to others until then; 0 for at once
+     * @param notBefore when this pod may acquire the Lease again, so that others can after a lead in which it could not be labelled; 0 for
+     *     at once
      */
     record Following(long notBefore) implements Role {}
 
@@ -917,7 +927,7 @@ sealed interface Role {
         }
     }
 
-    /** The sidecar's life is over. */
+    /** The sidecar has ended. */
     record Ended() implements Role {}
 
     /** Why a lead, or a label without a lead, is given up. */
@@ -1485,7 +1495,7 @@ final class Requests {
         return Math.max(backoff == null ? 0 : backoff.until, budgetAt(target));
     }
 
-    /** When the object's budget allows the next request: this bounds what a fight with another writer costs. */
+    /** When the object's budget allows the next request: this bounds what contention with another writer costs. */
     long budgetAt(String target) {
         return spentUntil.getOrDefault(target, 0L) - (BURST - 1) * (retryPeriod / 2);
     }
@@ -1579,7 +1589,7 @@ final class Counters {
  * another pod, in addition rests on an observation that is <em>older than the leader's latest successful write of the Lease</em> ({@link
  * #patchUnderLease}). Writes that only add missing keys or take the own label off need no more: they never write {@code true}. A
  * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
- * however late. No clock and no comparison of numbers is involved; clocks decide only how soon, never whether.
+ * however late. No clock is involved; clocks decide only how soon, never whether. Versions are compared in one place, {@link #isHarmless}.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
@@ -1588,7 +1598,7 @@ final class Counters {
 final class Elector {
 
     /** What is warned of, each at most once a minute. */
-    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, FIGHT, OVERDUE, RENEWED }
+    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, CONTENTION, OVERDUE, RENEWED }
 
     /** A time that is never reached. */
     static final long NEVER = Long.MAX_VALUE;
@@ -1599,7 +1609,7 @@ final class Elector {
     private static final long SUCCESSOR_TIMEOUT = TimeUnit.SECONDS.toNanos(2);
     /** How long after SIGTERM the fence of a new holder is awaited. */
     private static final long FENCE_TIMEOUT = TimeUnit.MILLISECONDS.toNanos(3200);
-    /** How long after SIGTERM the process ends, whatever is left undone. */
+    /** How long after SIGTERM the process ends, even if the hand-over is unfinished. */
     private static final long EXIT_TIMEOUT = TimeUnit.SECONDS.toNanos(4);
     /** Order in which pods acquire a free Lease: Ready first, then the newest, so that a rolling update needs one change of leader. */
     private static final Comparator<Pod> RANKING =
@@ -1616,7 +1626,7 @@ final class Elector {
     private final KnownGroup group;
     private final Counters counters = new Counters();
 
-    // The event in hand.
+    // The current event.
     private long now;
     private Instant wallClock;
     private long wakeAt = NEVER;
@@ -2228,7 +2238,7 @@ final class Elector {
             String failure = requests.failure(other.pod().name());
             if (failure != null && leading.unlabelledSince != NEVER) {
                 warn(Matter.FENCE_FAILS, "promotion waits for the fence of pod " + other.pod().name() + " answer=\"" + failure
-                        + "\"; let the sidecar patch it, or delete it");
+                        + "\"; grant the sidecar the right to patch it, or delete it");
             }
             needsRenewal |= !patchUnderLease(leading, other, "false");
         }
@@ -2443,7 +2453,7 @@ final class Elector {
 
     private <R extends Effect.Request> R send(String target, long notBefore, LongFunction<R> request) {
         if (requests.isPending(target) || !reachedElseWakeAt(notBefore)) {
-            warnOfFight(target);
+            warnOfContention(target);
             return null;
         }
         R sent = request.apply(requests.nextSequence());
@@ -2453,8 +2463,8 @@ final class Elector {
     }
 
     /** An object whose budget is spent is changed again and again by another program. */
-    private void warnOfFight(String target) {
-        if (requests.isPending(target) || now >= requests.budgetAt(target) || !mayWarn(Matter.FIGHT)) {
+    private void warnOfContention(String target) {
+        if (requests.isPending(target) || now >= requests.budgetAt(target) || !mayWarn(Matter.CONTENTION)) {
             return;
         }
         String pod = target;
@@ -2463,7 +2473,7 @@ final class Elector {
                     unfenced(leading, true).stream()).map(o -> o.pod().name()).findFirst().orElse(null);
         }
         String what = pod == null ? "the Lease " + config.leaseName() : config.leadershipLabel() + " of pod " + pod;
-        effects.add(new Effect.WarnOfFight(pod, "another program keeps changing " + what
+        effects.add(new Effect.WarnOfContention(pod, "another program keeps changing " + what
                 + "; requests are throttled, and changes of leader are not logged one by one"));
     }
 
@@ -2521,9 +2531,9 @@ final class Elector {
         record("stopped leading");
     }
 
-    /** Logs a change of leader, unless a fight makes one after the other. */
+    /** Logs a change of leader, unless contention causes one after the other. */
     private void report(String what, String details) {
-        if (!wasWarned(Matter.FIGHT)) {
+        if (!wasWarned(Matter.CONTENTION)) {
             log(Level.INFO, what + details);
         }
     }
@@ -2685,8 +2695,8 @@ final class Sidecar {
             }
             case Effect.RecordEvent event -> lastEvent = inBackground(() -> kubernetes.recordEvent(event));
             case Effect.Log log -> LOG.atLevel(log.level()).log(log.line());
-            case Effect.WarnOfFight fight ->
-                    inBackground(() -> LOG.warn("{} other-writers={}", fight.line(), kubernetes.otherWriters(fight.pod())));
+            case Effect.WarnOfContention contention ->
+                    inBackground(() -> LOG.warn("{} other-writers={}", contention.line(), kubernetes.otherWriters(contention.pod())));
             case Effect.RestartWatches restart -> inBackground(kubernetes::restartWatches); // closing a half-open connection may block
             case Effect.Exit exit -> throw new IllegalStateException("an exit is not performed");
         }
@@ -2745,7 +2755,7 @@ final class Kubernetes implements AutoCloseable {
     private static final String COMPONENT = "leader-labeler";
     /** In a merge patch, null removes a key. */
     private static final Gson WITH_NULLS = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
-    /** A watch is begun anew this often, as client-go's reflector does. */
+    /** A watch is restarted this often, as client-go's reflector does. */
     private static final int WATCH_SECONDS = 300;
     /**
      * How long a pod write may take. Admission webhooks take up to 30 s each, and the API server itself gives up after 34 s. Only calls for
@@ -2846,8 +2856,8 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /**
-     * Does whatever acquiring the Lease needs besides requests. What a JVM does for the first time takes several times as long, and a pod
-     * that has just been started must not acquire the Lease late.
+     * Runs the code that acquires the Lease, without sending requests. A JVM takes several times as long to run code for the first time,
+     * and a pod that has just been started must not acquire the Lease late.
      */
     void warmUp() {
         Instant time = Instant.now().truncatedTo(ChronoUnit.MICROS);
@@ -2975,7 +2985,7 @@ final class Kubernetes implements AutoCloseable {
         return new Reply.Failed(answer, retryAfter(refused));
     }
 
-    /** Not every 404 comes from the API server: a load balancer before a dead one says so too, and no pod is gone because of that. */
+    /** A load balancer in front of a dead API server also answers 404; that does not prove that the object is gone. */
     private static boolean isNotFound(ApiException refused) {
         return refused.getCode() == 404 && "NotFound".equals(ApiStatus.of(refused).reason());
     }
@@ -3152,7 +3162,7 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** Gives up the present watches, which deliver nothing, and begins them anew. */
+    /** Closes the watches, which deliver no events; their threads restart them. */
     void restartWatches() {
         openWatches.forEach(Call::cancel);
     }
@@ -3651,7 +3661,7 @@ final class Kubeconfig {
 
 /**
  * The token of a kubeconfig's exec plugin, which is run again before the token expires, and after a 401. It runs in the background: a
- * request waits for it only if there is no valid token, so that a plugin that hangs keeps no leader from renewing.
+ * request waits for it only if there is no valid token, so a plugin that hangs does not stop the leader from renewing.
  */
 final class ExecPlugin implements Interceptor {
 
@@ -3781,7 +3791,7 @@ final class ExecPlugin implements Interceptor {
         }
     }
 
-    /** Read in the background, because a process waits while nobody reads what it prints. */
+    /** Read in the background, because a process blocks when the pipe for its output is full. */
     private static CompletableFuture<String> text(BufferedReader reader) {
         return CompletableFuture.supplyAsync(() -> reader.lines().collect(Collectors.joining(" ")), THREADS)
                 .completeOnTimeout("", LIMIT.toNanos(), TimeUnit.NANOSECONDS);
@@ -3884,7 +3894,7 @@ final class PermissionCheck {
         }
     }
 
-    /** The Lease may name a preferred leader; what keeps that pod from leading is worth a word, but nothing that must be mended. */
+    /** The Lease may name a preferred leader. What keeps that pod from leading is reported, but is not an error. */
     private static void printPreferredLeader(Config config, Kubernetes kubernetes, PrintStream out) {
         String preferred = kubernetes.send(new Effect.GetLease(0)) instanceof Reply.LeaseReply read ? read.lease().preferred() : "";
         if (preferred.isEmpty()) {
@@ -3998,7 +4008,7 @@ final class RoleFile implements AutoCloseable {
     }
 }
 
-/** State, probes and metrics over HTTP, for reading only. It takes from the sidecar what is there and never waits for the elector. */
+/** State, probes and metrics over HTTP, for reading only. Serves the last published state and never waits for the elector. */
 final class HttpEndpoint implements AutoCloseable {
 
     /**

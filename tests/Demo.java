@@ -145,7 +145,7 @@ public final class Demo implements Callable<Integer> {
 
     private void handOver() throws NotHappened {
         String old = leader();
-        screen.heading("2. Hand-over: " + old + " is told to stop");
+        screen.heading("2. Hand-over: " + old + " gets SIGTERM");
         SidecarProcess leaving = stage.ending(old);
         watcher.remark("SIGTERM to " + old);
         long told = System.nanoTime();

@@ -222,7 +222,7 @@ class AdversityTest {
         }
         long writes = bench.effects(Effect.Request.class).stream().filter(r -> Requests.target(r).equals("web-1")).count();
         assertTrue(writes <= 30 + 2 * 30 + 2, writes + " requests for the pod in a minute");
-        List<Effect.WarnOfFight> warnings = bench.effects(Effect.WarnOfFight.class);
+        List<Effect.WarnOfContention> warnings = bench.effects(Effect.WarnOfContention.class);
         assertEquals(1, warnings.stream().filter(w -> "web-1".equals(w.pod())).count(), warnings.toString());
     }
 

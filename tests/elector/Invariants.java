@@ -153,7 +153,7 @@ final class Invariants {
         load.logged(process, line, clock);
     }
 
-    /** A process begins to release the Lease; a line of its log may say so, but not while another program fights it. */
+    /** A process begins to release the Lease; a line of its log may say so, but not during contention. */
     void releasing(SimulatedProcess process, Role.Reason reason) {
         switch (reason) {
             case UNLABELLED, UNREADY -> {

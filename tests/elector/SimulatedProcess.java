@@ -332,9 +332,9 @@ final class SimulatedProcess {
                     world.log(name, "publishes " + Simulation.show(publish.status()));
                 }
             }
-            case Effect.WarnOfFight fight -> {
-                world.log(name, fight.line());
-                world.invariants.logged(this, fight.line(), clock());
+            case Effect.WarnOfContention contention -> {
+                world.log(name, contention.line());
+                world.invariants.logged(this, contention.line(), clock());
             }
             case Effect.RecordEvent event -> world.log(name, "records \"" + event.message() + "\" on " + event.leaseUid());
         }
