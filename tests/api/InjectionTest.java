@@ -1,5 +1,6 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -33,6 +34,7 @@ class InjectionTest {
     private static final Path DEPLOY = Path.of("deploy").toAbsolutePath();
     private static final Duration LIMIT = Duration.ofSeconds(60);
     private static final String SIDECAR = "leader-labeler";
+    private static final String IMAGE = "leader-labeler:1.0.0";
     private static final String TOKEN = "leader-labeler-token";
     private static final Pattern VARIABLE = Pattern.compile("\\$\\((\\w+)\\)");
 
@@ -114,6 +116,15 @@ class InjectionTest {
         assertTrue(list(sidecar, "args").contains("--role-file=/run/leader-labeler/role.json"), sidecar.toString());
         assertTrue(objects(sidecar, "volumeMounts").contains(Map.of("name", "leader-labeler-role", "mountPath", "/run/leader-labeler")),
                 sidecar.toString());
+    }
+
+    /** A kubelet does not start a container that must not run as root, as the pod's user, who is root. */
+    @ParameterizedTest
+    @CsvSource({"'', ", "'securityContext: {runAsUser: 1000}', ", "'securityContext: {runAsUser: 0}', 65532"})
+    void the_sidecar_of_an_application_that_is_root_has_the_images_user(String more, Long user) {
+        Map<String, Object> sidecar = sidecars(dryRun(namespace(), pod("user", "{leader-labeler/election: web}", more))).getFirst();
+
+        assertEquals(user, Json.at(sidecar, "securityContext", "runAsUser"));
     }
 
     // --- What is left alone --------------------------------------------------------------------------------------------
@@ -216,7 +227,7 @@ class InjectionTest {
 
     @ParameterizedTest
     @CsvSource({"my.shop, Pod", "My-shop, Deployment", "9shops, StatefulSet", "shop_1, DaemonSet", "s.h.o.p, ReplicaSet", "'', Deployment",
-        "1, Job"})
+        "1, Job", "my.shop, CronJob"})
     void a_name_that_cannot_work_is_refused_with_the_rule(String election, String kind) {
         String labels = "{app: shop, leader-labeler/election: \"" + election + "\"}";
 
@@ -241,6 +252,20 @@ class InjectionTest {
 
         assertEquals(null, refusal(namespace, workload("Deployment", labels)));
         assertEquals(null, refusal(namespace, pod("shop", labels, "")));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"changed, leader-labeler/election=blue, {leader-labeler/election: red}",
+        "removed, leader-labeler/election-, {leader-labeler/election: red}", "added, leader-labeler/election=red, {app: shop}"})
+    void the_election_of_a_pod_that_exists_cannot_be(String what, String label, String labels) {
+        String namespace = namespace();
+        apply(namespace, pod(what, labels, ""));
+
+        IllegalStateException refused = assertThrows(IllegalStateException.class,
+                () -> kubectl("label", "pod", what, "-n", namespace, "--overwrite", label));
+
+        assertTrue(refused.getMessage().contains("label leader-labeler/election is fixed when a pod is created"), refused.getMessage());
+        kubectl("label", "pod", what, "-n", namespace, "--overwrite", "app=other");
     }
 
     @Test
@@ -272,21 +297,6 @@ class InjectionTest {
     }
 
     @Test
-    void without_its_podtemplate_a_pod_is_refused_rather_than_started_without_sidecar() {
-        String namespace = namespace();
-        kubectl("delete", "podtemplate", "-n", "leader-labeler", "leader-labeler-sidecar");
-        try {
-            Wait.until("pods with the label are refused", LIMIT,
-                    () -> String.valueOf(refusal(namespace, pod("early", "{leader-labeler/election: web}", "")))
-                            .contains("denied request"));
-            assertEquals(null, refusal(namespace, pod("other", "{app: web}", "")));
-        } finally {
-            kubectl("apply", "-k", DEPLOY.resolve("injection").toString());
-            awaitInjection(true);
-        }
-    }
-
-    @Test
     void a_workload_from_before_can_still_be_scaled() {
         String namespace = namespace();
         kubectl("delete", "-k", DEPLOY.resolve("injection/names").toString());
@@ -310,31 +320,37 @@ class InjectionTest {
         Path folder = Folders.temporary("injection");
         Folders.write(folder, "kustomization.yaml", """
                 resources: ["%s"]
-                images: [{name: leader-labeler, newName: registry.example.com/leader-labeler, newTag: 2.0.0}]
                 patches:
-                - target: {kind: PodTemplate}
+                - target: {kind: MutatingAdmissionPolicy}
                   patch: |-
-                    - {op: add, path: /template/spec/containers/0/args/-, value: --unready-grace=0s}
-                    - {op: add, path: /template/spec/containers/0/env/-, value: {name: JAVA_TOOL_OPTIONS, value: -Xmx40m}}
-                    - {op: replace, path: /template/spec/containers/0/resources/limits/memory, value: 96Mi}
-                    - {op: add, path: /template/spec/containers/0/securityContext/runAsUser, value: 12345}
+                    - {op: replace, path: /spec/variables/0/expression, value: "'registry.example.com/leader-labeler:2.0.0'"}
+                    - {op: replace, path: /spec/variables/1/expression, value: "['--election-name=$(ELECTION_NAME)', '--unready-grace=0s']"}
+                    - {op: replace, path: /spec/variables/2/expression, value: "{'JAVA_TOOL_OPTIONS': '-Xmx40m'}"}
+                    - {op: replace, path: /spec/variables/3/expression, value: "{'cpu': '20m'}"}
+                    - {op: replace, path: /spec/variables/4/expression, value: "{'cpu': '100m', 'memory': '96Mi'}"}
+                    - {op: replace, path: /spec/variables/5/expression, value: optional.of(12345)}
                 """.formatted(folder.toAbsolutePath().relativize(DEPLOY.resolve("injection"))));
         String namespace = namespace();
         kubectl("apply", "-k", folder.toString());
         try {
-            Wait.until("the image is the other one", LIMIT, () -> "registry.example.com/leader-labeler:2.0.0".equals(
-                    Json.text(sidecarOfDryRun(namespace), "image")));
+            awaitImage(namespace, "registry.example.com/leader-labeler:2.0.0");
             Map<String, Object> sidecar = sidecarOfDryRun(namespace);
 
             assertEquals(List.of("--election-name=$(ELECTION_NAME)", "--unready-grace=0s"), list(sidecar, "args"));
             assertTrue(objects(sidecar, "env").contains(Map.of("name", "JAVA_TOOL_OPTIONS", "value", "-Xmx40m")), sidecar.toString());
-            assertEquals("96Mi", Json.text(sidecar, "resources", "limits", "memory"));
+            assertEquals(Map.of("requests", Map.of("cpu", "20m", "memory", "96Mi"), "limits", Map.of("cpu", "100m", "memory", "96Mi")),
+                    Json.object(sidecar, "resources"));
             assertEquals(12345L, Json.at(sidecar, "securityContext", "runAsUser"));
         } finally {
             kubectl("apply", "-k", DEPLOY.resolve("injection").toString());
-            Wait.until("the image is the old one", LIMIT, () -> "leader-labeler:1.0.0".equals(
-                    Json.text(sidecarOfDryRun(namespace), "image")));
+            awaitImage(namespace, IMAGE);
         }
+    }
+
+    private static void awaitImage(String namespace, String image) {
+        String pod = pod("set", "{leader-labeler/election: web}", "");
+        Wait.until("pods get " + image, LIMIT, () -> refusal(namespace, pod) == null
+                && image.equals(Json.text(sidecarOfDryRun(namespace), "image")));
     }
 
     private static Map<String, Object> sidecarOfDryRun(String namespace) {
@@ -395,12 +411,17 @@ class InjectionTest {
     }
 
     @Test
-    void after_its_removal_new_pods_come_without_sidecar() {
+    void after_its_removal_pods_come_without_sidecar_and_when_it_is_applied_again_with_the_new_one() {
+        String namespace = namespace();
         kubectl("delete", "-k", DEPLOY.resolve("injection").toString());
         try {
             awaitInjection(false);
+            String other = kubectl("kustomize", DEPLOY.resolve("injection").toString()).replace(IMAGE, "leader-labeler:2.0.0");
+            kubectl("apply", "-f", Folders.write(Folders.temporary("injection"), "injection.yaml", other).toString());
+            awaitImage(namespace, "leader-labeler:2.0.0");
         } finally {
             kubectl("apply", "-k", DEPLOY.resolve("injection").toString());
+            awaitImage(namespace, IMAGE);
             awaitInjection(true);
         }
     }
@@ -441,17 +462,18 @@ class InjectionTest {
     }
 
     private static String workload(String kind, String labels) {
-        String selector = kind.equals("Job") ? "" : "selector: {matchLabels: {app: " + labels.replaceAll(".*app: (\\w+).*", "$1") + "}}, ";
+        String template = "{metadata: {labels: " + labels + "}, spec: {" + (kind.endsWith("Job") ? "restartPolicy: Never, " : "")
+                + "containers: [{name: shop, image: shop, securityContext: " + RESTRICTED + "}]}}";
+        String selected = "selector: {matchLabels: {app: " + labels.replaceAll(".*app: (\\w+).*", "$1") + "}}, template: " + template;
         String spec = switch (kind) {
-            case "StatefulSet" -> "serviceName: shop, ";
-            case "Deployment", "ReplicaSet" -> "replicas: 2, ";
-            default -> "";
+            case "StatefulSet" -> "serviceName: shop, " + selected;
+            case "Deployment", "ReplicaSet" -> "replicas: 2, " + selected;
+            case "Job" -> "template: " + template;
+            case "CronJob" -> "schedule: \"@daily\", jobTemplate: {spec: {template: " + template + "}}";
+            default -> selected;
         };
-        return """
-                {apiVersion: %s, kind: %s, metadata: {name: shop}, spec: {%s%stemplate: {metadata: {labels: %s}, spec: {%s
-                containers: [{name: shop, image: shop, securityContext: %s}]}}}}
-                """.formatted(kind.equals("Job") ? "batch/v1" : "apps/v1", kind, spec, selector, labels,
-                kind.equals("Job") ? "restartPolicy: Never," : "", RESTRICTED);
+        String version = kind.endsWith("Job") ? "batch/v1" : "apps/v1";
+        return "{apiVersion: %s, kind: %s, metadata: {name: shop}, spec: {%s}}".formatted(version, kind, spec);
     }
 
     /** What would be stored. */

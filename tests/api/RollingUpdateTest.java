@@ -85,17 +85,19 @@ class RollingUpdateTest {
     }
 
     /**
-     * Pods that became Ready at about the same time are chosen by lot. The others' cost makes it certain that a leader without a cost goes
-     * first.
+     * After a rolling update the leader is the newest pod, which goes first. Of pods that became Ready at about the same time one is chosen
+     * by lot; the others' cost makes it certain that a leader without a cost goes first.
      */
     @ParameterizedTest
     @Execution(ExecutionMode.CONCURRENT)
     @CsvSource({"0", "50"})
-    void a_deployment_that_is_scaled_down_keeps_its_leader(int othersCost) {
+    void a_deployment_that_is_scaled_down_after_a_rolling_update_keeps_its_leader(int othersCost) {
         HostileGroup group = calmGroup();
         try (RollingNode node = new RollingNode(RealServer.shared(), group)) {
             RealServer.shared().apply(group.group().namespace(), deployment("1"));
             awaitReady(group, "1");
+            RealServer.shared().apply(group.group().namespace(), deployment("2"));
+            awaitReady(group, "2");
             String leader = group.group().awaitLeader(Group.SOON);
             if (othersCost > 0) {
                 group.podsOtherThan(leader).forEach(other -> setDeletionCost(group, other, othersCost));
@@ -105,7 +107,7 @@ class RollingUpdateTest {
             for (int replicas = 2; replicas > 0; replicas--) {
                 int left = replicas;
                 RealServer.shared().apply(group.group().namespace(),
-                        deployment("1").replace("replicas: 3", "replicas: " + left));
+                        deployment("2").replace("replicas: 3", "replicas: " + left));
                 group.group().await(left + " pods are left", ROLLOUT, () -> group.witness().pods().size() == left);
             }
 
