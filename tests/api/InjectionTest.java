@@ -413,9 +413,10 @@ class InjectionTest {
     @Test
     void after_its_removal_pods_come_without_sidecar_and_when_it_is_applied_again_with_the_new_one() {
         String namespace = namespace();
-        kubectl("delete", "-k", DEPLOY.resolve("injection").toString());
+        kubectl("delete", "mutatingadmissionpolicybinding", "leader-labeler-injection");
         try {
             awaitInjection(false);
+            kubectl("delete", "-k", DEPLOY.resolve("injection").toString(), "--ignore-not-found");
             String other = kubectl("kustomize", DEPLOY.resolve("injection").toString()).replace(IMAGE, "leader-labeler:2.0.0");
             kubectl("apply", "-f", Folders.write(Folders.temporary("injection"), "injection.yaml", other).toString());
             awaitImage(namespace, "leader-labeler:2.0.0");

@@ -86,7 +86,7 @@ class InjectedTest {
                 "/apis/admissionregistration.k8s.io/v1").contains("mutatingadmissionpolicies") ? "v1" : "v1beta1";
         Assumptions.assumeTrue(version.equals("v1") || served.contains("admissionregistration.k8s.io/v1beta1\n"),
                 "this cluster has no MutatingAdmissionPolicy");
-        String built = cluster.kubectl("kustomize", cluster.overlay("injection", "").toString())
+        String built = cluster.kubectl("kustomize", "deploy/injection").replace("leader-labeler:1.0.0", Cluster.IMAGE)
                 .replaceAll("(admissionregistration.k8s.io/)v1(\nkind: Mutating)", "$1" + version + "$2");
         return Folders.write(Folders.temporary("injection"), "injection.yaml", built).toString();
     }
