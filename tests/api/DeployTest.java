@@ -169,19 +169,10 @@ class DeployTest {
     @ValueSource(strings = {"rbac", "leader", "example", "native-sidecar", "injection", "injection/names", "injection/namespace",
         "injection/network-policy/open", "injection/network-policy/isolated", "policy"})
     void the_api_server_takes_every_folder_without_a_warning(String folder) {
-        Program.Outcome outcome = dryRun(DEPLOY.resolve(folder));
+        Program.Outcome outcome = groups.server().tryKubectl("apply", "--dry-run=server", "-n", restrictedNamespace(), "-k",
+                DEPLOY.resolve(folder).toString());
 
         assertEquals("", outcome.errors());
-    }
-
-    /** What the API server says to the objects in a folder, of which none is stored; those of the injection need their namespace. */
-    private Program.Outcome dryRun(Path folder) {
-        RealServer server = groups.server();
-        String namespace = restrictedNamespace();
-        String built = server.kubectl("kustomize", folder.toString())
-                .replace("namespace: leader-labeler\n", "namespace: " + namespace + "\n");
-        return server.tryKubectl("apply", "--dry-run=server", "-n", namespace, "-f",
-                Folders.write(Folders.temporary("built"), "built.yaml", built).toString());
     }
 
     @ConcurrentTest
