@@ -85,8 +85,8 @@ class RollingUpdateTest {
     }
 
     /**
-     * After a rolling update the leader is the newest pod, which goes first. Of pods that became Ready at about the same time one is chosen
-     * by lot; the others' cost makes it certain that a leader without a cost goes first.
+     * Pods that became Ready at about the same time are chosen by lot. The others' cost makes it certain that a leader without a cost goes
+     * first.
      */
     @ParameterizedTest
     @Execution(ExecutionMode.CONCURRENT)
