@@ -888,8 +888,6 @@ sealed interface Role {
         long writableBefore;
         /** When the latest successful PUT was sent. */
         long renewedAt;
-        /** Since when the own pod has not been observed labelled; NEVER while it is. */
-        long unlabelledSince;
         /** Whether the own pod has been observed labelled with this epoch: the win was reported. */
         boolean promoted;
         /** Whether the renew deadline has passed: this was logged. */
@@ -904,7 +902,6 @@ sealed interface Role {
             this.wasReleased = won.wasReleased;
             this.claim = won.attempt.lease().claim();
             this.version = epoch;
-            this.unlabelledSince = wonAt;
         }
     }
 
@@ -1635,6 +1632,8 @@ final class Elector {
     private Role role = new Role.Following(0);
     /** When SIGTERM was received; NEVER before. */
     private long stopAt = NEVER;
+    /** Since when this pod holds the Lease, won once or anew, and has not been observed labelled; NEVER otherwise. */
+    private long unlabelledSince = NEVER;
     /** When this pod last stepped down because it was not Ready; NEVER if it never has. */
     private long steppedDownAt = NEVER;
     /** When this pod last offered the Lease to the preferred leader; NEVER if it never has. */
@@ -1721,6 +1720,7 @@ final class Elector {
             case Event.Stop stop -> stopAt = Math.min(stopAt, now);
             case Event.Tick tick -> { }
         }
+        group.forgetRemoved(name -> requests.isPending(name) || requests.isPending(Requests.GROUP));
     }
 
     private void observeLease(Lease seen) {
@@ -1769,7 +1769,6 @@ final class Elector {
             case Effect.GetPod get -> onPodRead(get, reply);
             case Effect.PatchPod patch -> onPodPatched(patch, reply, outcome);
         }
-        group.forgetRemoved(name -> requests.isPending(name) || requests.isPending(Requests.GROUP));
     }
 
     /** A write that was answered by 200 and changed nothing is a failure: an admission webhook or policy rewrites it. */
@@ -1955,6 +1954,11 @@ final class Elector {
         return stopAt != NEVER || own != null && !own.isAlive();
     }
 
+    /** Whether this pod is to release what it holds, and to acquire nothing. A Lease that it keeps until SIGTERM it may have to win anew. */
+    private boolean isLeaving() {
+        return isTerminating() && (stopAt != NEVER || !holdsLeaseUntilSigterm() || !isHeldBySelf());
+    }
+
     /** Two renewal intervals without an event: perhaps nobody renews, perhaps the watch is half-open. One GET, then one per retry-period. */
     private void checkWatchLiveness() {
         if (!(role instanceof Role.Leading) && reachedElseWakeAt(lease.silentAt())
@@ -1996,10 +2000,11 @@ final class Elector {
     // --- Following and acquiring -------------------------------------------------------------------------------------
 
     private void follow(Role.Following following) {
-        if (isTerminating()) {
+        if (isLeaving()) {
             startReleasing(Role.Reason.STOPPING, following.notBefore());
             return;
         }
+        unlabelledSince = isHeldBySelf() ? unlabelledSince : NEVER;
         sendRegistration();
         if (!lease.isKnown() || lease.mustBeRead()) {
             sendGetLease();
@@ -2021,7 +2026,7 @@ final class Elector {
     /** Whether the Lease is free and, by rank, it is this pod's turn; or it names this very pod: the container was restarted. */
     private boolean mayAcquire(long notBefore) {
         Pod own = group.own();
-        if (own == null || !own.hasAllKeys() || !own.isAlive() || !group.isKnown() || !reachedElseWakeAt(notBefore)) {
+        if (own == null || !own.hasAllKeys() || isLeaving() || !group.isKnown() || !reachedElseWakeAt(notBefore)) {
             return false;
         }
         return isHeldBySelf() || reachedElseWakeAt(lease.freeAt() + acquireDelay(own));
@@ -2089,7 +2094,7 @@ final class Elector {
             return;
         }
         Lease free = lease.get();
-        if (lease.mustBeRead() || isTerminating() || !mayAcquire(acquiring.notBefore)) {
+        if (lease.mustBeRead() || !mayAcquire(acquiring.notBefore)) {
             role = new Role.Following(acquiring.notBefore);
         } else if (free == null) {
             send(Requests.LEASE, Effect.CreateLease::new);
@@ -2147,7 +2152,7 @@ final class Elector {
             return;
         }
         boolean isLabelled = group.own() != null && group.own().isLabelled();
-        leading.unlabelledSince = isLabelled ? NEVER : Math.min(leading.unlabelledSince, now);
+        unlabelledSince = isLabelled ? NEVER : Math.min(unlabelledSince, now);
         boolean needsRenewal = reconcileLabels(leading);
         if (lease.mustBeRead()) {
             sendGetLease();
@@ -2225,7 +2230,7 @@ final class Elector {
         if (isRegistered() && blocking.isEmpty()) {
             needsRenewal |= !promoteSelf(leading);
         }
-        if (leading.unlabelledSince == NEVER) {
+        if (unlabelledSince == NEVER) {
             needsRenewal |= fence(leading, unfenced(leading, true));
         }
         return needsRenewal;
@@ -2236,7 +2241,7 @@ final class Elector {
         boolean needsRenewal = false;
         for (Observation other : unfenced) {
             String failure = requests.failure(other.pod().name());
-            if (failure != null && leading.unlabelledSince != NEVER) {
+            if (failure != null && unlabelledSince != NEVER) {
                 warn(Matter.FENCE_FAILS, "promotion waits for the fence of pod " + other.pod().name() + " answer=\"" + failure
                         + "\"; grant the sidecar the right to patch it, or delete it");
             }
@@ -2301,7 +2306,7 @@ final class Elector {
 
     /** A leader that could not be labelled for a lease-duration, for whatever reason, only blocks the others and must release the Lease. */
     private void releaseIfUnlabelled(Role.Leading leading) {
-        if (holdsLeaseUntilSigterm() || leading.unlabelledSince == NEVER || !reachedElseWakeAt(leading.unlabelledSince + leaseDuration)) {
+        if (holdsLeaseUntilSigterm() || unlabelledSince == NEVER || !reachedElseWakeAt(unlabelledSince + leaseDuration)) {
             return;
         }
         String obstacle = unfenced(leading, false).stream().map(o -> o.pod().name()).findFirst().orElse(config.pod());
@@ -2344,7 +2349,7 @@ final class Elector {
         }
         releasing.releasedAt = Math.min(releasing.releasedAt, now);
         // 3. Wait until a successor fences this pod; take the label off if none will. A pod that lives on keeps it. 4. Done.
-        if (!mayCarryLabel() || releasing.reason == Role.Reason.PREFERRED && !isTerminating()) {
+        if (!mayCarryLabel() || isLabelOfOtherProcess(releasing) || releasing.reason == Role.Reason.PREFERRED && !isTerminating()) {
             finishReleasing(releasing);
         } else if (!awaitsFence(releasing)) {
             sendSelfFence();
@@ -2367,6 +2372,11 @@ final class Elector {
     private boolean mayCarryLabel() {
         Pod own = group.own();
         return own == null || own.isLabelled() || own.version().equals(promotedOnVersion);
+    }
+
+    /** Whether another process for this pod leads: it has renewed the Lease since. */
+    private boolean isLabelOfOtherProcess(Role.Releasing releasing) {
+        return lease.namesPod(config.pod(), group.uid()) && lease.changedAt() > releasing.since;
     }
 
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */

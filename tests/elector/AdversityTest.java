@@ -1,5 +1,6 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
@@ -266,5 +267,88 @@ class AdversityTest {
         assertEquals(List.of(), bench.asked());
         bench.run(300);
         assertEquals(SELF, bench.lease().holder());
+    }
+
+    @Test
+    void after_exit_a_lease_that_somebody_touches_is_won_anew_and_kept_until_sigterm() {
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
+        bench.lead();
+        bench.beginDeletion(SELF);
+        bench.run(100);
+        bench.touchLease("note", "touched");
+        bench.run(Duration.ofSeconds(30));
+        assertFalse(bench.asked().contains("PUT nobody"), bench.asked().toString());
+        assertEquals("false", bench.pod(SELF).leadership());
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        assertFalse(bench.lease().isHeld());
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void after_exit_a_restarted_container_of_a_terminating_leader_keeps_the_lease_until_sigterm() {
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
+        bench.createParticipant("web-1");
+        bench.edit(SELF, "true", "true", "7");
+        bench.takeLease(SELF); // by the container before
+        bench.beginDeletion(SELF);
+        bench.start();
+        bench.run(Duration.ofSeconds(30));
+        assertEquals("false", bench.pod(SELF).leadership());
+        assertFalse(bench.asked().contains("PUT nobody"), bench.asked().toString());
+    }
+
+    @Test
+    void a_leader_that_cannot_be_labelled_releases_the_lease_also_where_somebody_touches_it() {
+        bench.createParticipant("web-1");
+        bench.answer(request -> ElectorBench.isPatch(request, SELF) && "true".equals(((Effect.PatchPod) request).leadership())
+                ? new Reply.Failed("403 denied", 0) : null);
+        bench.start();
+        for (int second = 0; second < 30; second++) {
+            bench.touchLease("note", "touched " + second);
+            bench.run(1000);
+        }
+        assertTrue(bench.asked().contains("PUT nobody"), bench.asked().toString());
+    }
+
+    @Test
+    void a_leader_that_lost_the_lease_has_a_whole_lease_duration_for_its_label_when_it_wins_again() {
+        bench.createParticipant("web-1");
+        bench.answer(request -> ElectorBench.isPatch(request, SELF) && "true".equals(((Effect.PatchPod) request).leadership())
+                ? new Reply.Failed("403 denied", 0) : null);
+        bench.start();
+        bench.run(Duration.ofSeconds(7));
+        bench.takeLease("web-1");
+        bench.mark();
+        bench.releaseLease();
+        bench.run(Duration.ofSeconds(30));
+        assertTrue(bench.askedAt("PUT nobody") >= bench.askedAt("PUT web-0") + 15_000 * 1_000_000L, bench.asked().toString());
+    }
+
+    @Test
+    void a_second_process_that_is_stopped_leaves_the_label_to_the_first() {
+        bench.follow();
+        bench.takeLease(SELF); // by another process for this pod
+        bench.edit(SELF, "true", "true", bench.lease().version());
+        bench.run(1000);
+        bench.turn(new Event.Stop());
+        bench.run(1000);
+        assertNull(bench.exitCode(), "the other one may have ended, too");
+        bench.takeLease(SELF); // it renews
+        bench.run(100);
+        assertEquals(List.of(), bench.asked());
+        assertEquals(0, bench.exitCode());
+    }
+
+    /** What the order of answers does not need is forgotten, so that the memory of an idle follower does not grow with each pod that leaves. */
+    @Test
+    void a_follower_that_awaits_no_answer_does_not_remember_pods_that_have_left() {
+        bench.follow();
+        bench.createParticipant("web-2");
+        Event before = new Event.PodUpdated(bench.pod("web-2"));
+        bench.remove("web-2");
+        bench.turn(before); // no watch delivers this; it shows that nothing is known of the removal
+        assertEquals(List.of(SELF, "web-1", "web-2"), bench.status().participants());
+        assertEquals(List.of(), bench.asked());
     }
 }

@@ -13,6 +13,8 @@ final class LeaseInvariants {
     private boolean edited;
     /** The sidecar that wrote it last; null if somebody else did since. */
     private SimulatedProcess writer;
+    /** Since when that sidecar has held it, won once or anew. */
+    private long writerSince;
     private long wonAt;
     /** The epoch of the latest win, and its claim; null if somebody else has held it since. */
     private String latestWin;
@@ -45,6 +47,9 @@ final class LeaseInvariants {
         if (isWin) {
             won(sender.process(), before);
         }
+        if (held && sender.process() != null && !(after != null && after.isHeld())) {
+            keptUntilExit(sender.process());
+        }
         if (sender.isParticipant()) {
             if (held && !edited && !sender.holds(before)) {
                 notUsurped(sender, before);
@@ -54,7 +59,9 @@ final class LeaseInvariants {
         freeSince = held && !edited ? world.now() : freeSince;
         unheldSince = held ? world.now() : unheldSince;
         edited = !sender.isParticipant();
+        SimulatedProcess previous = writer;
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
+        writerSince = writer == previous && held ? writerSince : world.now();
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
             leadingSince = leadingPod == null ? 0 : world.now();
             leadingPod = after.holder();
@@ -162,15 +169,23 @@ final class LeaseInvariants {
                 "revision", () -> process + " of revision " + own.revision() + " takes the Lease before " + newest + " could");
     }
 
-    /** I4: a leader that is not labelled for a lease-duration gives the Lease back. It has been so since now. */
+    /** With after-exit, a leader whose pod was deleted keeps until SIGTERM what it holds, also where somebody touches it. */
+    private void keptUntilExit(SimulatedProcess process) {
+        StoredPod own = world.server.pod(process.pod().name());
+        boolean waits = process.config().handover() == Handover.AFTER_EXIT && own != null && own.uid().equals(process.pod().uid())
+                && own.terminating() && !own.finished();
+        Invariants.require(!waits || process != writer || process.isTold() || !process.isStopping(), "after-exit",
+                () -> process + " releases the Lease before its application has exited");
+    }
+
+    /** I4: a leader that is not labelled for a lease-duration gives the Lease back, also if it wins it anew. It has been so since now. */
     void leadsInVain(SimulatedProcess process) {
         long since = world.now();
-        int wins = process.wins().size();
         long allowed = process.config().leaseDuration().multipliedBy(6).dividedBy(5).plus(process.config().retryPeriod().multipliedBy(2)).toNanos();
         world.at(since + allowed + Simulation.SECOND, () -> {
             StoredPod own = world.server.pod(process.pod().name());
             boolean waits = own != null && own.terminating() && process.config().handover() == Handover.AFTER_EXIT;
-            boolean vain = process.isAlive() && process.isLeading() && process.wins().size() == wins && !waits
+            boolean vain = process.isAlive() && process.isLeading() && process == writer && writerSince <= since && !waits
                     && labels.unlabelledSince(process.pod().name()) <= since;
             Invariants.require(!vain || HandoverInvariants.isNewsLate(world), "I4",
                     () -> process + " holds the Lease, but has not been labelled for " + allowed / Simulation.MS + "ms");

@@ -251,8 +251,10 @@ class SabotageTest {
                         PatchedProgram.snippet("jittered(Math.min(retryPeriod, FIRST_RETRY))",
                                 "jittered(FIRST_RETRY << Math.min(backoff.conflicts, 10))")),
                 sabotage("a leader that is not labelled waits for a refusing follower for ever", "I4", "PATCH_REFUSED POD_DELETED",
-                        PatchedProgram.snippet("isLabelled ? NEVER : Math.min(leading.unlabelledSince, now)",
-                                "isLabelled || !unfenced(leading, false).isEmpty() ? NEVER : Math.min(leading.unlabelledSince, now)")),
+                        PatchedProgram.snippet("isLabelled ? NEVER : Math.min(unlabelledSince, now)",
+                                "isLabelled || !unfenced(leading, false).isEmpty() ? NEVER : Math.min(unlabelledSince, now)")),
+                sabotage("a leader that is not labelled begins to wait anew whenever the Lease is touched", "I4", "PATCH_REFUSED LEASE_TOUCHED",
+                        method("follow", "unlabelledSince = NEVER; original();")),
                 sabotage("a leader that could not be labelled does not stand back", "stands back", "PATCH_REFUSED LEASE_EMPTIED",
                         method("startReleasing", "original(reason, reason == Role.Reason.UNLABELLED ? 0 : notBefore);")));
     }
@@ -329,6 +331,10 @@ class SabotageTest {
                                 + " || reachedElseWakeAt(lease.freeAt() + acquireDelay(group.own())));")),
                 sabotage("after-exit hands over before the application has exited", "after-exit", "POD_DELETED",
                         method("holdsLeaseUntilSigterm", "return false;")),
+                sabotage("after-exit does not win a Lease anew that was touched", "after-exit", "POD_DELETED LEASE_TOUCHED",
+                        method("isLeaving", "return isTerminating();")),
+                sabotage("a second process takes the label of the first with it", "I3", "SECOND_PROCESS SIGTERM",
+                        method("isLabelOfOtherProcess", "return false;")),
                 sabotage("a half-open watch is never begun anew", "watch", "WATCH_SILENT", () -> new Tampering() {
                     @Override
                     public Effect done(Effect effect) {

@@ -98,6 +98,11 @@ final class SimulatedProcess {
         return elector.role() instanceof Role.Releasing releasing && releasing.reason == Role.Reason.PREFERRED;
     }
 
+    /** Whether it leaves, because of SIGTERM or since its pod was deleted. */
+    boolean isStopping() {
+        return elector.role() instanceof Role.Releasing releasing && releasing.reason == Role.Reason.STOPPING;
+    }
+
     boolean isReleasing() {
         return elector.role() instanceof Role.Releasing;
     }
