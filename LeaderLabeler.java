@@ -9,6 +9,7 @@
 
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
+import com.google.gson.JsonObject;
 import com.google.gson.annotations.SerializedName;
 import com.google.gson.reflect.TypeToken;
 import com.sun.net.httpserver.HttpExchange;
@@ -29,7 +30,6 @@ import io.kubernetes.client.openapi.models.V1EventSource;
 import io.kubernetes.client.openapi.models.V1Lease;
 import io.kubernetes.client.openapi.models.V1LeaseSpec;
 import io.kubernetes.client.openapi.models.V1ListMeta;
-import io.kubernetes.client.openapi.models.V1ManagedFieldsEntry;
 import io.kubernetes.client.openapi.models.V1ObjectMeta;
 import io.kubernetes.client.openapi.models.V1ObjectReference;
 import io.kubernetes.client.openapi.models.V1ResourceAttributes;
@@ -2964,12 +2964,16 @@ final class Kubernetes implements AutoCloseable {
         return core.patchNamespacedPod(patch.name(), namespace, new V1Patch(body)).fieldManager(COMPONENT).buildCall(null);
     }
 
-    /** The field managers that wrote to a pod, or to the Lease if {@code pod} is null, other than this program; empty if unknown. */
+    /**
+     * The field managers that wrote to a pod, or to the Lease if {@code pod} is null, other than this program; empty if unknown. Read as bare
+     * JSON, because client-java leaves managed fields out of what it decodes.
+     */
     Set<String> otherWriters(String pod) {
         try {
-            V1ObjectMeta meta = pod != null ? getPod(pod).metadata() : leases.readNamespacedLease(config.leaseName(), namespace).execute()
-                    .getMetadata();
-            return meta.getManagedFields() == null ? Set.of() : meta.getManagedFields().stream().map(V1ManagedFieldsEntry::getManager)
+            Call get = pod != null ? core.readNamespacedPod(pod, namespace).buildCall(null)
+                    : leases.readNamespacedLease(config.leaseName(), namespace).buildCall(null);
+            return client.<JsonObject>execute(get, JsonObject.class).getData().getAsJsonObject("metadata").getAsJsonArray("managedFields")
+                    .asList().stream().map(entry -> entry.getAsJsonObject().get("manager").getAsString())
                     .filter(manager -> !COMPONENT.equals(manager)).collect(Collectors.toCollection(TreeSet::new));
         } catch (ApiException | RuntimeException unknown) {
             return Set.of();
