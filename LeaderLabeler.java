@@ -1595,7 +1595,7 @@ final class Counters {
 final class Elector {
 
     /** What is warned of, each at most once a minute. */
-    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, CONTENTION, OVERDUE, RENEWED }
+    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, TOUCHED, CONTENTION, OVERDUE, RENEWED }
 
     /** A time that is never reached. */
     static final long NEVER = Long.MAX_VALUE;
@@ -2128,6 +2128,9 @@ final class Elector {
             return;
         }
         if (!isWon(leading)) {
+            if (isHeldBySelf() && !mayWarn(Matter.TOUCHED) && mayWarn(Matter.CONTENTION)) {
+                warnOfContentionOver(null); // it was touched twice within a minute
+            }
             boolean owesEvent = stopLeading("the Lease " + (!lease.isHeld() ? "was emptied or deleted"
                     : isHeldBySelf() ? "was written by somebody else" : "was taken by " + lease.holder()));
             if (owesEvent) {
@@ -2482,6 +2485,11 @@ final class Elector {
             pod = !(role instanceof Role.Leading leading) ? null : Stream.concat(unfenced(leading, false).stream(),
                     unfenced(leading, true).stream()).map(o -> o.pod().name()).findFirst().orElse(null);
         }
+        warnOfContentionOver(pod);
+    }
+
+    /** {@code pod} is null for the Lease. */
+    private void warnOfContentionOver(String pod) {
         String what = pod == null ? "the Lease " + config.leaseName() : config.leadershipLabel() + " of pod " + pod;
         effects.add(new Effect.WarnOfContention(pod, "another program keeps changing " + what
                 + "; requests are throttled, and changes of leader are not logged one by one"));

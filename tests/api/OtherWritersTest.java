@@ -13,7 +13,7 @@ import io.kubernetes.client.openapi.models.V1PodSpec;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 
-/** A warning of a fight says who else writes to the object, as the API server records it. */
+/** A warning of contention says who else writes to the object, as the API server records it. */
 @Real
 class OtherWritersTest {
 

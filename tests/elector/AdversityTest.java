@@ -87,6 +87,19 @@ class AdversityTest {
     }
 
     @Test
+    void a_lease_that_somebody_touches_again_and_again_is_warned_of_instead_of_logging_each_win() {
+        bench.lead();
+        for (int second = 0; second < 59; second++) {
+            bench.run(1000);
+            bench.touchLease("note", "touched " + second);
+        }
+        bench.run(100);
+        assertTrue(bench.status().leading());
+        assertEquals(2, bench.effects(Effect.Log.class).size(), "the first time alone: " + bench.effects(Effect.Log.class));
+        assertEquals(1, bench.effects(Effect.WarnOfContention.class).size());
+    }
+
+    @Test
     void a_leader_whose_claim_is_stripped_leads_says_so_and_releases_the_lease() {
         bench.createParticipant("web-1");
         bench.stripClaims();
