@@ -1595,7 +1595,9 @@ final class Counters {
 final class Elector {
 
     /** What is warned of, each at most once a minute. */
-    private enum Matter { REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, TOUCHED, CONTENTION, OVERDUE, RENEWED }
+    private enum Matter {
+        REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, TOUCHED, CONTENTION, OVERDUE, RENEWED
+    }
 
     /** A time that is never reached. */
     static final long NEVER = Long.MAX_VALUE;
@@ -1954,7 +1956,7 @@ final class Elector {
         return stopAt != NEVER || own != null && !own.isAlive();
     }
 
-    /** Whether this pod is to release what it holds, and to acquire nothing. A Lease that it keeps until SIGTERM it may have to win anew. */
+    /** Whether this pod is to release what it holds, and to acquire nothing. A Lease that is kept until SIGTERM may have to be won anew. */
     private boolean isLeaving() {
         return isTerminating() && (stopAt != NEVER || !holdsLeaseUntilSigterm() || !isHeldBySelf());
     }
@@ -2973,8 +2975,8 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /**
-     * The field managers that wrote to a pod, or to the Lease if {@code pod} is null, other than this program; empty if unknown. Read as bare
-     * JSON, because client-java leaves managed fields out of what it decodes.
+     * The field managers that wrote to a pod, or to the Lease if {@code pod} is null, other than this program; empty if unknown. Read as
+     * bare JSON, because client-java leaves managed fields out of what it decodes.
      */
     Set<String> otherWriters(String pod) {
         try {

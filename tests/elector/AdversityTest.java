@@ -353,7 +353,7 @@ class AdversityTest {
         assertEquals(0, bench.exitCode());
     }
 
-    /** What the order of answers does not need is forgotten, so that the memory of an idle follower does not grow with each pod that leaves. */
+    /** What the order of answers does not need is forgotten, so that an idle follower's memory does not grow with each pod that leaves. */
     @Test
     void a_follower_that_awaits_no_answer_does_not_remember_pods_that_have_left() {
         bench.follow();

@@ -253,7 +253,7 @@ class SabotageTest {
                 sabotage("a leader that is not labelled waits for a refusing follower for ever", "I4", "PATCH_REFUSED POD_DELETED",
                         PatchedProgram.snippet("isLabelled ? NEVER : Math.min(unlabelledSince, now)",
                                 "isLabelled || !unfenced(leading, false).isEmpty() ? NEVER : Math.min(unlabelledSince, now)")),
-                sabotage("a leader that is not labelled begins to wait anew whenever the Lease is touched", "I4", "PATCH_REFUSED LEASE_TOUCHED",
+                sabotage("a leader that is not labelled waits anew whenever the Lease is touched", "I4", "PATCH_REFUSED LEASE_TOUCHED",
                         method("follow", "unlabelledSince = NEVER; original();")),
                 sabotage("a leader that could not be labelled does not stand back", "stands back", "PATCH_REFUSED LEASE_EMPTIED",
                         method("startReleasing", "original(reason, reason == Role.Reason.UNLABELLED ? 0 : notBefore);")));
