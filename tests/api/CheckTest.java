@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** {@code --check} and what it prints, by the judgement of a real API server. */
@@ -80,7 +79,7 @@ class CheckTest {
     /** Checks as people do, by the command line. */
     private Result command(Path kubeconfig) {
         try (SidecarProcess process = SidecarProcess.start(environment("web-0", kubeconfig), "--election-name=web", "--check")) {
-            int exitCode = process.exitCode(Group.SOON);
+            int exitCode = process.exitCode(Group.START);
             return new Result(exitCode, process.log());
         }
     }
@@ -98,7 +97,7 @@ class CheckTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void the_preferred_leader_is_named_with_what_keeps_it_from_leading() throws IOException {
         group.startSidecar("web-0");
         group.awaitLeader(Group.START);
@@ -114,7 +113,7 @@ class CheckTest {
 
     // --- Rights ------------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void with_all_rights_every_line_is_ok_and_nothing_is_to_be_applied() throws IOException {
         Result result = check("web-0", server.kubeconfig());
         assertEquals(COMPLETE, result.exitCode(), result.text());
@@ -123,7 +122,7 @@ class CheckTest {
         assertEquals("", result.manifests());
     }
 
-    @Test
+    @ConcurrentTest
     void without_rights_it_prints_what_to_apply_and_once_that_is_applied_all_is_ok() {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
         Result before = command(kubeconfig);
@@ -139,7 +138,7 @@ class CheckTest {
         assertEquals("", after.manifests());
     }
 
-    @Test
+    @ConcurrentTest
     void just_the_verbs_that_are_missing_are_called_missing() throws IOException {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
         server.apply(namespace, """
@@ -160,7 +159,7 @@ class CheckTest {
         accept(result.manifests());
     }
 
-    @Test
+    @ConcurrentTest
     void a_right_to_another_lease_is_none_to_this_one() throws IOException {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
         server.apply(namespace, PermissionCheck.role(config(namespace, "web-0", "other"),
@@ -169,7 +168,7 @@ class CheckTest {
     }
 
     /** That no verb is missing from the list itself: a whole life with just these rights meets no refusal. */
-    @Test
+    @ConcurrentTest.Alone
     void what_it_asks_for_is_enough_for_a_whole_life() {
         Path kubeconfig = server.kubeconfigFor(namespace, "sidecar");
         server.apply(namespace, PermissionCheck.role(config(namespace, "web-0", "web"), "system:serviceaccount:" + namespace + ":sidecar"));
@@ -178,7 +177,7 @@ class CheckTest {
         Map<String, SidecarProcess> sidecars = Map.of("web-0", life("web-0", kubeconfig, endpoints),
                 "web-1", life("web-1", kubeconfig, endpoints));
         try {
-            String first = group.awaitLeader(Group.SOON);
+            String first = group.awaitLeader(Group.START);
             String other = group.otherThan(first);
             group.editLabel(other, group.keys().leadership(), "true");
             group.awaitLeader(Group.SOON);
@@ -205,7 +204,7 @@ class CheckTest {
     // --- Names -------------------------------------------------------------------------------------------------------
 
     /** Kubernetes takes these for names, YAML for numbers and worse. */
-    @Test
+    @ConcurrentTest
     void names_that_look_like_numbers_or_need_quotes_make_valid_yaml() {
         String numeric = Long.toString(System.nanoTime());
         server.kubectl("create", "namespace", numeric);
@@ -219,7 +218,7 @@ class CheckTest {
 
     // --- The rest ----------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void a_pod_that_does_not_exist_is_missing_though_all_rights_are_there() throws IOException {
         Result result = check("web-7", server.kubeconfig());
         assertEquals(CHECK_FAILED, result.exitCode());
@@ -228,7 +227,7 @@ class CheckTest {
         assertEquals("", result.manifests());
     }
 
-    @Test
+    @ConcurrentTest
     void an_api_server_that_does_not_answer_is_one_line_and_a_failure() {
         Path folder = Folders.temporary("nobody");
         Path kubeconfig = Folders.write(folder, "kubeconfig", """

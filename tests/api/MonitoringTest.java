@@ -102,11 +102,11 @@ class MonitoringTest {
 
     // --- The alerts ----------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void no_alert_fires_while_a_group_hands_over_once() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(3);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(3);
             scrapes.takeAsGrows(5, UPDATES);
             group.moveLead();
             scrapes.takeAsGrows(5, UPDATES);
@@ -115,11 +115,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_group_that_nobody_leads_is_reported_when_the_lease_and_half_a_minute_are_over() {
         try (ServedGroup group = ServedGroup.ofTest(Group.FAST)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.take(1);
             group.server().allow((verb, resource, namespace, name) -> !(verb.equals("update") && resource.equals("leases")));
             scrapes.await("nobody leads", pods -> sum(pods, LEADS) == 0);
@@ -131,12 +131,12 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void two_leaders_are_reported_when_they_are_more_than_a_hand_over() {
         try (ServedGroup one = ServedGroup.ofTest(ServedGroup.BRISK); ServedGroup other = ServedGroup.ofTest(ServedGroup.BRISK)) {
+            Scrapes scrapes = new Scrapes(one, other);
             one.elect(1);
             other.elect(1);
-            Scrapes scrapes = new Scrapes(one, other);
             scrapes.take(3);
             assertEquals(Set.of(), scrapes.firing());
 
@@ -146,11 +146,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_leader_that_cannot_renew_is_reported() {
         try (ServedGroup group = ServedGroup.ofTest(Group.FAST)) {
-            group.elect(1);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(1);
             scrapes.takeAsGrows(2, UPDATES);
             group.server().allow((verb, resource, namespace, name) -> !(verb.equals("update") && resource.equals("leases")));
 
@@ -160,11 +160,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void an_api_server_that_is_away_is_reported_as_a_leader_that_cannot_renew() {
         try (ServedGroup group = ServedGroup.ofTest(Group.FAST)) {
-            group.elect(1);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(1);
             scrapes.takeAsGrows(2, UPDATES);
             group.server().stopServer();
 
@@ -174,11 +174,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void refused_label_writes_are_reported() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.takeAsGrows(2, UPDATES);
             String follower = group.follower().pod();
             group.server().allow((verb, resource, namespace, name) -> !(verb.equals("patch") && resource.equals("pods")));
@@ -191,11 +191,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void labels_that_somebody_keeps_changing_are_reported() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.take(1);
             String follower = group.follower().pod();
             for (int i = 0; i < 7; i++) {
@@ -207,11 +207,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_leader_that_changes_often_is_reported() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.take(1);
             for (int i = 0; i < 8; i++) {
                 group.moveLead();
@@ -243,7 +243,9 @@ class MonitoringTest {
         private final List<ServedGroup> groups;
         private final List<Map<String, Double>> taken = new ArrayList<>();
 
+        /** The test is skipped here, before it takes time, if there is no promtool. */
         Scrapes(ServedGroup... groups) {
+            promtool();
             this.groups = List.of(groups);
         }
 
