@@ -238,6 +238,7 @@ class ConnectionTest {
         String good = kubeconfig("server: \"https://127.0.0.1:1\"", "token: s3cret");
         return Stream.of(
                 Arguments.of("", "is missing or empty"),
+                Arguments.of(good, "cannot use https://127.0.0.1:1 "),
                 Arguments.of("users:\n- {name: a, user: {token: s3cret\nclusters: []\n", "no YAML in line 3"),
                 Arguments.of("s3cret", "it is no kubeconfig"),
                 Arguments.of(good.replace("current-context: test", "current-context: elsewhere"), "context \"elsewhere\" does not exist"),
@@ -595,7 +596,10 @@ class ConnectionTest {
     }
 
     @ConcurrentTest
-    void what_is_missing_of_a_service_account_is_named() throws IOException {
+    void what_is_missing_of_kubeconfigs_and_a_service_account_is_named() throws IOException {
+        Path none = folder.resolve("none");
+        assertMissing("no kubeconfig: KUBECONFIG is not set, and $HOME/.kube/config is missing", Map.of(), none);
+        assertMissing("no kubeconfig: KUBECONFIG " + none + " is missing", Map.of("KUBECONFIG", none.toString()), none);
         assertMissing("ca.crt", inCluster(), serviceAccount("ca.crt"));
         assertMissing("KUBERNETES_SERVICE_HOST", Map.of(), serviceAccount());
         assertMissing("KUBERNETES_SERVICE_PORT", Map.of("KUBERNETES_SERVICE_HOST", "127.0.0.1"), serviceAccount());

@@ -69,7 +69,7 @@ class DeployTest {
 
         Map<String, Object> with = template(namespace, kustomization(workload(kind, "shop", LABELLED), component));
 
-        List<Map<String, Object>> containers = objects(with, "spec", place);
+        List<Map<String, Object>> containers = Json.objects(with, "spec", place);
         assertEquals("leader-labeler", Json.text(containers.getLast(), "name"));
         assertEquals(plain, withoutSidecar(with, place));
         assertTrue(hasToken(with, "leader-labeler"), "the sidecar has a token");
@@ -94,8 +94,9 @@ class DeployTest {
 
     private static Map<String, Object> withoutSidecar(Map<String, Object> template, String place) {
         Map<String, Object> spec = Json.object(template, "spec");
-        spec = Json.with(spec, place, objects(spec, place).stream().filter(c -> !"leader-labeler".equals(Json.text(c, "name"))).toList());
-        spec = Json.with(spec, "volumes", objects(spec, "volumes").stream()
+        spec = Json.with(spec, place, Json.objects(spec, place).stream()
+                .filter(container -> !"leader-labeler".equals(Json.text(container, "name"))).toList());
+        spec = Json.with(spec, "volumes", Json.objects(spec, "volumes").stream()
                 .filter(volume -> !"leader-labeler-token".equals(Json.text(volume, "name"))).toList());
         return Json.with(template, "spec", spec);
     }
@@ -172,7 +173,8 @@ class DeployTest {
     @ValueSource(strings = {"rbac", "leader", "example", "native-sidecar", "injection", "injection/names", "injection/namespace",
         "injection/network-policy/open", "injection/network-policy/isolated", "policy"})
     void the_api_server_takes_every_folder_without_a_warning(String folder) {
-        Program.Outcome outcome = groups.server().tryKubectl("apply", "--dry-run=server", "-n", groups.server().newRestrictedNamespace(), "-k",
+        String namespace = groups.server().newRestrictedNamespace();
+        Program.Outcome outcome = groups.server().tryKubectl("apply", "--dry-run=server", "-n", namespace, "-k",
                 DEPLOY.resolve(folder).toString());
 
         assertEquals("", outcome.errors());
@@ -418,19 +420,11 @@ class DeployTest {
     }
 
     private static boolean hasToken(Map<String, Object> pod, String container) {
-        List<Map<String, Object>> containers = new ArrayList<>(objects(pod, "spec", "containers"));
-        containers.addAll(objects(pod, "spec", "initContainers"));
-        return containers.stream().filter(c -> container.equals(Json.text(c, "name"))).flatMap(c -> objects(c, "volumeMounts").stream())
+        List<Map<String, Object>> containers = new ArrayList<>(Json.objects(pod, "spec", "containers"));
+        containers.addAll(Json.objects(pod, "spec", "initContainers"));
+        return containers.stream().filter(c -> container.equals(Json.text(c, "name")))
+                .flatMap(c -> Json.objects(c, "volumeMounts").stream())
                 .anyMatch(mount -> "/var/run/secrets/kubernetes.io/serviceaccount".equals(Json.text(mount, "mountPath")));
-    }
-
-    private static List<?> list(Map<String, Object> tree, String... path) {
-        return Json.at(tree, path) instanceof List<?> list ? list : List.of();
-    }
-
-    @SuppressWarnings("unchecked")
-    private static List<Map<String, Object>> objects(Map<String, Object> tree, String... path) {
-        return (List<Map<String, Object>>) list(tree, path);
     }
 
     /** A group without pods, and the service account of deploy/rbac. */
@@ -454,9 +448,9 @@ class DeployTest {
     private void removeRight(String namespace, String verb, String resource) {
         Map<String, Object> role = Json.parse(groups.server().kubectl("get", "role", ACCOUNT, "-n", namespace, "-o", "json"));
         List<Object> rules = new ArrayList<>();
-        for (Map<String, Object> rule : objects(role, "rules")) {
-            List<Object> verbs = new ArrayList<>(list(rule, "verbs"));
-            if (list(rule, "resources").contains(resource)) {
+        for (Map<String, Object> rule : Json.objects(role, "rules")) {
+            List<Object> verbs = new ArrayList<>(Json.list(rule, "verbs"));
+            if (Json.list(rule, "resources").contains(resource)) {
                 verbs.remove(verb);
             }
             if (!verbs.isEmpty()) {

@@ -94,7 +94,8 @@ class InjectionTest {
 
         assertEquals(List.of("shop", SIDECAR), names(pod, "containers"));
         assertEquals(sidecarOfComponent("component", "containers"), sidecars(pod).getFirst());
-        assertEquals(1, list(get(namespace, kind, "shop"), "spec", "template", "spec", "containers").size(), "the workload is as it was");
+        List<?> containers = Json.list(get(namespace, kind, "shop"), "spec", "template", "spec", "containers");
+        assertEquals(1, containers.size(), "the workload is as it was");
     }
 
     @Test
@@ -113,7 +114,7 @@ class InjectionTest {
                 .getFirst();
 
         assertEquals("Always", Json.text(sidecar, "restartPolicy"));
-        assertEquals(List.of("--election-name=$(ELECTION_NAME)"), list(sidecar, "args"));
+        assertEquals(List.of("--election-name=$(ELECTION_NAME)"), Json.list(sidecar, "args"));
     }
 
     @Test
@@ -121,9 +122,9 @@ class InjectionTest {
         Map<String, Object> sidecar = sidecars(dryRun(restricted, pod("told", "{leader-labeler/election: web}",
                 "volumes: [{name: leader-labeler-role, emptyDir: {}}]"))).getFirst();
 
-        assertTrue(list(sidecar, "args").contains("--role-file=/run/leader-labeler/role.json"), sidecar.toString());
-        assertTrue(objects(sidecar, "volumeMounts").contains(Map.of("name", "leader-labeler-role", "mountPath", "/run/leader-labeler")),
-                sidecar.toString());
+        assertTrue(Json.list(sidecar, "args").contains("--role-file=/run/leader-labeler/role.json"), sidecar.toString());
+        assertTrue(Json.objects(sidecar, "volumeMounts")
+                .contains(Map.of("name", "leader-labeler-role", "mountPath", "/run/leader-labeler")), sidecar.toString());
     }
 
     /** A kubelet does not start a container that must not run as root, as the pod's user, who is root. */
@@ -177,7 +178,7 @@ class InjectionTest {
         Map<String, Object> pod = dryRun(pod("own", "{leader-labeler/election: web}",
                 "automountServiceAccountToken: false, volumes: [{name: leader-labeler-token, emptyDir: {}}]"));
 
-        assertEquals(List.of(Map.of("name", TOKEN, "emptyDir", Map.of())), objects(pod, "spec", "volumes"));
+        assertEquals(List.of(Map.of("name", TOKEN, "emptyDir", Map.of())), Json.objects(pod, "spec", "volumes"));
         assertEquals(1, sidecars(pod).size());
     }
 
@@ -338,8 +339,8 @@ class InjectionTest {
             awaitImage("registry.example.com/leader-labeler:2.0.0");
             Map<String, Object> sidecar = sidecarOfDryRun();
 
-            assertEquals(List.of("--election-name=$(ELECTION_NAME)", "--unready-grace=0s"), list(sidecar, "args"));
-            assertTrue(objects(sidecar, "env").contains(Map.of("name", "JAVA_TOOL_OPTIONS", "value", "-Xmx40m")), sidecar.toString());
+            assertEquals(List.of("--election-name=$(ELECTION_NAME)", "--unready-grace=0s"), Json.list(sidecar, "args"));
+            assertTrue(Json.objects(sidecar, "env").contains(Map.of("name", "JAVA_TOOL_OPTIONS", "value", "-Xmx40m")), sidecar.toString());
             assertEquals(Map.of("requests", Map.of("cpu", "20m", "memory", "96Mi"), "limits", Map.of("cpu", "100m", "memory", "96Mi")),
                     Json.object(sidecar, "resources"));
             assertEquals(12345L, Json.at(sidecar, "securityContext", "runAsUser"));
@@ -387,13 +388,13 @@ class InjectionTest {
     private static SidecarProcess start(String namespace, Map<String, Object> pod) {
         Map<String, Object> sidecar = sidecars(pod).getFirst();
         Map<String, String> environment = new TreeMap<>();
-        for (Map<String, Object> variable : objects(sidecar, "env")) {
+        for (Map<String, Object> variable : Json.objects(sidecar, "env")) {
             String path = Json.text(variable, "valueFrom", "fieldRef", "fieldPath");
             Matcher label = Pattern.compile("metadata\\.labels\\['(.+)']").matcher(path);
             environment.put(Json.text(variable, "name"), label.matches() ? Json.text(pod, "metadata", "labels", label.group(1))
                     : Json.text(pod, path.split("\\.")));
         }
-        Stream<String> arguments = list(sidecar, "args").stream().map(argument -> VARIABLE.matcher((String) argument)
+        Stream<String> arguments = Json.list(sidecar, "args").stream().map(argument -> VARIABLE.matcher((String) argument)
                 .replaceAll(name -> environment.get(name.group(1))));
         String account = Json.text(pod, "spec", "serviceAccountName");
         String name = Json.text(pod, "metadata", "name");
@@ -503,7 +504,7 @@ class InjectionTest {
     }
 
     private static List<Map<String, Object>> pods(String namespace, String selector) {
-        return objects(Json.parse(kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json")), "items");
+        return Json.objects(Json.parse(kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json")), "items");
     }
 
     /** The sidecar that deploy/component makes of a workload, with the API server's defaults. */
@@ -514,19 +515,19 @@ class InjectionTest {
                 + folder.toAbsolutePath().relativize(DEPLOY.resolve(component)) + "\"]}");
         Map<String, Object> stored = Json.parse(kubectl("create", "-n", restricted, "--dry-run=server", "-o", "json", "-k",
                 folder.toString()));
-        return objects(stored, "spec", "template", "spec", place).stream().filter(c -> SIDECAR.equals(Json.text(c, "name"))).findFirst()
-                .orElseThrow();
+        return Json.objects(stored, "spec", "template", "spec", place).stream()
+                .filter(container -> SIDECAR.equals(Json.text(container, "name"))).findFirst().orElseThrow();
     }
 
     private static List<Map<String, Object>> sidecars(Map<String, Object> pod) {
-        return Stream.of("containers", "initContainers").flatMap(place -> objects(pod, "spec", place).stream())
+        return Stream.of("containers", "initContainers").flatMap(place -> Json.objects(pod, "spec", place).stream())
                 .filter(container -> SIDECAR.equals(Json.text(container, "name"))).toList();
     }
 
     private static Map<String, Object> withoutSidecar(Map<String, Object> pod) {
         Map<String, Object> spec = Json.object(pod, "spec");
         for (String place : List.of("containers", "initContainers", "volumes")) {
-            List<Map<String, Object>> others = objects(spec, place).stream()
+            List<Map<String, Object>> others = Json.objects(spec, place).stream()
                     .filter(each -> !Set.of(SIDECAR, TOKEN).contains(Json.text(each, "name"))).toList();
             spec = Json.with(spec, place, others.isEmpty() ? null : others);
         }
@@ -539,15 +540,6 @@ class InjectionTest {
     }
 
     private static List<String> names(Map<String, Object> pod, String place) {
-        return objects(pod, "spec", place).stream().map(each -> Json.text(each, "name")).toList();
-    }
-
-    private static List<?> list(Map<String, Object> tree, String... path) {
-        return Json.at(tree, path) instanceof List<?> list ? list : List.of();
-    }
-
-    @SuppressWarnings("unchecked")
-    private static List<Map<String, Object>> objects(Map<String, Object> tree, String... path) {
-        return (List<Map<String, Object>>) list(tree, path);
+        return Json.objects(pod, "spec", place).stream().map(each -> Json.text(each, "name")).toList();
     }
 }

@@ -44,7 +44,7 @@ class MonitoringTest {
     }
 
     private static List<Map<String, Object>> alerts() {
-        return objects(objects(rules, "groups").getFirst(), "rules");
+        return Json.objects(Json.objects(rules, "groups").getFirst(), "rules");
     }
 
     // --- The files -----------------------------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ class MonitoringTest {
     private static List<String> expressions() {
         try {
             Map<String, Object> dashboard = Json.parse(Files.readString(FOLDER.resolve("dashboard.json")));
-            Stream<String> panels = objects(dashboard, "panels").stream().flatMap(panel -> objects(panel, "targets").stream())
+            Stream<String> panels = Json.objects(dashboard, "panels").stream().flatMap(panel -> Json.objects(panel, "targets").stream())
                     .map(target -> Json.text(target, "expr"));
-            Stream<String> annotations = objects(dashboard, "annotations", "list").stream().map(each -> Json.text(each, "expr"));
-            Stream<String> variables = objects(dashboard, "templating", "list").stream().map(each -> Json.text(each, "query", "query"))
+            Stream<String> annotations = Json.objects(dashboard, "annotations", "list").stream().map(each -> Json.text(each, "expr"));
+            Stream<String> variables = Json.objects(dashboard, "templating", "list").stream().map(each -> Json.text(each, "query", "query"))
                     .filter(query -> query != null).map(query -> query.replaceAll("label_values\\((.*), \\w+\\)", "$1"));
             return Stream.of(panels, annotations, variables).flatMap(each -> each).map(each -> each.replaceAll("\\$\\w+", ".*")).toList();
         } catch (IOException e) {
@@ -334,10 +334,5 @@ class MonitoringTest {
         command.addAll(List.of(arguments));
         Program.Outcome outcome = Program.run(Map.of(), command);
         assertEquals(0, outcome.code(), outcome.output() + outcome.errors());
-    }
-
-    @SuppressWarnings("unchecked")
-    private static List<Map<String, Object>> objects(Map<String, Object> tree, String... path) {
-        return Json.at(tree, path) instanceof List<?> list ? (List<Map<String, Object>>) list : List.of();
     }
 }
