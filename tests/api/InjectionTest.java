@@ -352,8 +352,13 @@ class InjectionTest {
 
     private static void awaitImage(String image) {
         String pod = pod("set", "{leader-labeler/election: web}", "");
-        Wait.until("pods get " + image, LIMIT, () -> refusal(pod) == null
-                && image.equals(Json.text(sidecarOfDryRun(), "image")));
+        Wait.until("pods get " + image, LIMIT, () -> {
+            try {
+                return sidecars(dryRun(pod)).stream().anyMatch(sidecar -> image.equals(Json.text(sidecar, "image")));
+            } catch (IllegalStateException refused) {
+                return false;
+            }
+        });
     }
 
     private static Map<String, Object> sidecarOfDryRun() {
