@@ -19,7 +19,8 @@ import okhttp3.ResponseBody;
 import okio.BufferedSource;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -43,7 +44,7 @@ class FaultyServerTest {
 
     // --- Refusals ----------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void a_retry_after_of_an_hour_stops_watches_for_half_of_renew_deadline() {
         group.start(1);
         group.awaitLeader();
@@ -56,7 +57,7 @@ class FaultyServerTest {
         group.awaitWatches("web-0");
     }
 
-    @Test
+    @ConcurrentTest.Alone
     void denials_whose_text_differs_each_time_are_one_line_without_advice() {
         group.group().createPod("web-0");
         FaultProxy proxy = group.startProcess("web-0");
@@ -74,7 +75,7 @@ class FaultyServerTest {
 
     // --- Late answers ------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest.Alone
     void a_request_without_an_answer_is_reported_by_verb_and_object() {
         group.group().createPod("web-0");
         FaultProxy proxy = group.startProcess("web-0");
@@ -88,7 +89,7 @@ class FaultyServerTest {
     }
 
     /** Slower than half of renew-deadline, and not executed if the client gives up. */
-    @Test
+    @ConcurrentTest
     void a_slow_admission_webhook_on_pods_keeps_no_sidecar_from_registering_and_leading() {
         group.group().createPod("web-0");
         ApiClient client = server.client();
@@ -166,6 +167,7 @@ class FaultyServerTest {
     }
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @MethodSource
     void every_request_is_answered_whatever_is_thrown(Supplier<Throwable> defects) {
         group.group().createPod("web-0");
@@ -205,7 +207,7 @@ class FaultyServerTest {
         }
     }
 
-    @Test
+    @ConcurrentTest.Alone
     void a_defect_of_the_election_is_one_line_and_the_end_of_the_process() {
         group.group().createPod("web-0");
         SidecarProcess.Launcher launcher = SidecarProcess.ofCommand((kubeconfig, namespace, pod) -> List.of(

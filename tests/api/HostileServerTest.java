@@ -34,27 +34,22 @@ class HostileServerTest {
     /** What a busy machine may add to a time that is measured. */
     private static final Duration SLACK = Duration.ofMillis(700);
 
-
     private static final Queue<Throwable> UNCAUGHT = new ConcurrentLinkedQueue<>();
-    private static RealServer server;
 
     @RegisterExtension
-    final Groups groups = Groups.ofTest(() -> server);
+    final Groups groups = Groups.ofTest();
 
-    /** A watch cache would begin at the restart, and the witnesses could not go on where they were. */
     @BeforeAll
-    static void startServer() {
+    static void catchAll() {
         Thread.setDefaultUncaughtExceptionHandler((thread, uncaught) -> {
             uncaught.printStackTrace();
             UNCAUGHT.add(uncaught);
         });
-        server = RealServer.start("--watch-cache-sizes=pods#0,leases.coordination.k8s.io#0");
     }
 
     /** An exception that a thread of a sidecar died of is a stack trace in its log. */
     @AfterAll
-    static void stopServer() {
-        server.close();
+    static void check() {
         Thread.setDefaultUncaughtExceptionHandler(null);
         assertEquals(List.of(), List.copyOf(UNCAUGHT), "exceptions that nobody caught");
     }

@@ -20,6 +20,7 @@ class IdleTest {
     private static final List<String> FLAGS = List.of("--lease-duration=10s", "--renew-deadline=7s", "--retry-period=500ms");
 
     private static AuditLog audit;
+    private static Group group;
 
     @RegisterExtension
     static final Groups GROUPS = Groups.ofClass(() -> RealServer.start(audit.flags()));
@@ -28,6 +29,7 @@ class IdleTest {
     static void keepLog() {
         audit = new AuditLog();
         assumeTrue(GROUPS.server().canStop(), "not our server to keep an audit log");
+        group = GROUPS.elected(3, FLAGS);
     }
 
     @AfterAll
@@ -37,7 +39,6 @@ class IdleTest {
 
     @Test
     void while_nothing_happens_the_leader_renews_once_per_retry_period_and_followers_ask_nothing() {
-        Group group = GROUPS.elected(3, FLAGS);
         String leader = group.awaitLeader(Group.SOON);
         group.awaitRenewals(leader, 3); // and whatever the start has left to do
         Instant begin = Instant.now();
@@ -54,7 +55,6 @@ class IdleTest {
 
     @Test
     void a_hand_over_takes_just_the_requests_that_the_protocol_needs() {
-        Group group = GROUPS.elected(3, FLAGS);
         String old = group.awaitLeader(Group.SOON);
         String frozen = group.otherThan(old);
         group.sidecar(frozen).freeze(); // with two candidates both may try, if the first is slow
@@ -70,15 +70,15 @@ class IdleTest {
                 "patch pods " + frozen + " leadership=false",
                 "patch pods " + old + " leadership=false",
                 "patch pods " + next + " leadership=true");
-        group.await("the last of them is in the audit log", Group.SOON, () -> requests(group, begin).contains(handOver.getLast()));
-        List<String> requests = requests(group, begin);
+        group.await("the last of them is in the audit log", Group.SOON, () -> requests(begin).contains(handOver.getLast()));
+        List<String> requests = requests(begin);
         int first = requests.indexOf(handOver.getFirst());
         assertEquals(handOver, requests.subList(first, requests.indexOf(handOver.getLast()) + 1));
         group.sidecar(frozen).thaw();
     }
 
     /** Requests for Lease and pods; Events are written when there is time. */
-    private static List<String> requests(Group group, Instant since) {
+    private static List<String> requests(Instant since) {
         return audit.requests().stream()
                 .filter(request -> group.namespace().equals(request.namespace()) && request.received().isAfter(since))
                 .filter(request -> !request.resource().equals("events")).map(IdleTest::show).toList();

@@ -44,7 +44,7 @@ class MonitoringTest {
     }
 
     private static List<Map<String, Object>> alerts() {
-        return objects(objects(rules, "groups").getFirst(), "rules");
+        return Json.objects(Json.objects(rules, "groups").getFirst(), "rules");
     }
 
     // --- The files -----------------------------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ class MonitoringTest {
     private static List<String> expressions() {
         try {
             Map<String, Object> dashboard = Json.parse(Files.readString(FOLDER.resolve("dashboard.json")));
-            Stream<String> panels = objects(dashboard, "panels").stream().flatMap(panel -> objects(panel, "targets").stream())
+            Stream<String> panels = Json.objects(dashboard, "panels").stream().flatMap(panel -> Json.objects(panel, "targets").stream())
                     .map(target -> Json.text(target, "expr"));
-            Stream<String> annotations = objects(dashboard, "annotations", "list").stream().map(each -> Json.text(each, "expr"));
-            Stream<String> variables = objects(dashboard, "templating", "list").stream().map(each -> Json.text(each, "query", "query"))
+            Stream<String> annotations = Json.objects(dashboard, "annotations", "list").stream().map(each -> Json.text(each, "expr"));
+            Stream<String> variables = Json.objects(dashboard, "templating", "list").stream().map(each -> Json.text(each, "query", "query"))
                     .filter(query -> query != null).map(query -> query.replaceAll("label_values\\((.*), \\w+\\)", "$1"));
             return Stream.of(panels, annotations, variables).flatMap(each -> each).map(each -> each.replaceAll("\\$\\w+", ".*")).toList();
         } catch (IOException e) {
@@ -102,11 +102,11 @@ class MonitoringTest {
 
     // --- The alerts ----------------------------------------------------------------------------------------------------
 
-    @Test
+    @ConcurrentTest
     void no_alert_fires_while_a_group_hands_over_once() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(3);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(3);
             scrapes.takeAsGrows(5, UPDATES);
             group.moveLead();
             scrapes.takeAsGrows(5, UPDATES);
@@ -115,11 +115,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_group_that_nobody_leads_is_reported_when_the_lease_and_half_a_minute_are_over() {
         try (ServedGroup group = ServedGroup.ofTest(Group.FAST)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.take(1);
             group.server().allow((verb, resource, namespace, name) -> !(verb.equals("update") && resource.equals("leases")));
             scrapes.await("nobody leads", pods -> sum(pods, LEADS) == 0);
@@ -131,12 +131,12 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void two_leaders_are_reported_when_they_are_more_than_a_hand_over() {
         try (ServedGroup one = ServedGroup.ofTest(ServedGroup.BRISK); ServedGroup other = ServedGroup.ofTest(ServedGroup.BRISK)) {
+            Scrapes scrapes = new Scrapes(one, other);
             one.elect(1);
             other.elect(1);
-            Scrapes scrapes = new Scrapes(one, other);
             scrapes.take(3);
             assertEquals(Set.of(), scrapes.firing());
 
@@ -146,11 +146,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_leader_that_cannot_renew_is_reported() {
         try (ServedGroup group = ServedGroup.ofTest(Group.FAST)) {
-            group.elect(1);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(1);
             scrapes.takeAsGrows(2, UPDATES);
             group.server().allow((verb, resource, namespace, name) -> !(verb.equals("update") && resource.equals("leases")));
 
@@ -160,11 +160,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void an_api_server_that_is_away_is_reported_as_a_leader_that_cannot_renew() {
         try (ServedGroup group = ServedGroup.ofTest(Group.FAST)) {
-            group.elect(1);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(1);
             scrapes.takeAsGrows(2, UPDATES);
             group.server().stopServer();
 
@@ -174,11 +174,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void refused_label_writes_are_reported() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.takeAsGrows(2, UPDATES);
             String follower = group.follower().pod();
             group.server().allow((verb, resource, namespace, name) -> !(verb.equals("patch") && resource.equals("pods")));
@@ -191,11 +191,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void labels_that_somebody_keeps_changing_are_reported() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.take(1);
             String follower = group.follower().pod();
             for (int i = 0; i < 7; i++) {
@@ -207,11 +207,11 @@ class MonitoringTest {
         }
     }
 
-    @Test
+    @ConcurrentTest
     void a_leader_that_changes_often_is_reported() {
         try (ServedGroup group = ServedGroup.ofTest(ServedGroup.BRISK)) {
-            group.elect(2);
             Scrapes scrapes = new Scrapes(group);
+            group.elect(2);
             scrapes.take(1);
             for (int i = 0; i < 8; i++) {
                 group.moveLead();
@@ -243,7 +243,9 @@ class MonitoringTest {
         private final List<ServedGroup> groups;
         private final List<Map<String, Double>> taken = new ArrayList<>();
 
+        /** The test is skipped here, before it takes time, if there is no promtool. */
         Scrapes(ServedGroup... groups) {
+            promtool();
             this.groups = List.of(groups);
         }
 
@@ -332,10 +334,5 @@ class MonitoringTest {
         command.addAll(List.of(arguments));
         Program.Outcome outcome = Program.run(Map.of(), command);
         assertEquals(0, outcome.code(), outcome.output() + outcome.errors());
-    }
-
-    @SuppressWarnings("unchecked")
-    private static List<Map<String, Object>> objects(Map<String, Object> tree, String... path) {
-        return Json.at(tree, path) instanceof List<?> list ? (List<Map<String, Object>>) list : List.of();
     }
 }

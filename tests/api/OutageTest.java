@@ -1,91 +1,75 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.time.Duration;
 import java.time.Instant;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.RegisterExtension;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
 
-/**
- * What sidecars make of an API server that hangs, dies and comes back. There is one outage for all groups here, since it takes seconds; no
- * witness may miss anything meanwhile.
- */
+/** What sidecar processes make of an API server that hangs, is dead, or comes late; proxies make it look so. */
 @Patient.WithProcesses
-@Real
 class OutageTest {
 
     private static final Duration EXIT_LIMIT = Duration.ofSeconds(5);
 
-    /** A watch cache would begin at the restart, and the witnesses could not go on where they were. */
-    @RegisterExtension
-    static final Groups GROUPS = Groups.ofClass(() -> RealServer.start("--watch-cache-sizes=pods#0,leases.coordination.k8s.io#0"));
+    private final InMemoryServer server = new InMemoryServer();
+    private final HostileGroup group = new HostileGroup(server, Group.LEASE, Duration.ofSeconds(2), Duration.ofMillis(500));
 
-    private static Group late;
-    private static Map<String, Duration> exitsWhileItHung;
-    private static Map<String, Duration> exitsWhileItWasDead;
-
-    @BeforeAll
-    static void outage() {
-        RealServer server = GROUPS.server();
-        assumeTrue(server.canStop(), "not our server to stop");
-        Group hung = started(2);
-        Group dead = started(2);
-        late = started(0);
-        late.createPod("web-0");
-        hung.awaitLeader(Group.START);
-        dead.awaitLeader(Group.START);
-
-        server.pauseServer();
-        exitsWhileItHung = exits(hung);
-        server.stopServer();
-        SidecarProcess begunMeanwhile = late.startSidecar("web-0");
-        exitsWhileItWasDead = exits(dead);
-        begunMeanwhile.awaitLog("trying again", Group.START);
-        server.startServer();
+    @AfterEach
+    void close() {
+        group.close();
+        server.close();
     }
 
-    private static Group started(int pods) {
-        Group group = GROUPS.empty(GROUPS.server().newNamespace(), "web", Group.FAST);
-        group.start(pods);
-        return group;
-    }
-
-    /** Tells all sidecars of a group to stop, and how long they took. By then the leases of the fast groups have expired. */
-    private static Map<String, Duration> exits(Group group) {
-        Map<String, Duration> exits = new HashMap<>();
-        List<String> pods = List.copyOf(group.labels().keySet());
-        long signalled = System.nanoTime();
-        pods.forEach(group::term);
-        for (String pod : pods) {
-            assertEquals(0, group.sidecar(pod).exitCode(Group.SOON));
-            exits.put(pod, Duration.ofNanos(group.sidecar(pod).endedAt() - signalled));
-        }
-        return exits;
-    }
-
-    @Test
+    @ConcurrentTest
     void sidecars_exit_within_five_seconds_while_the_api_server_hangs() {
-        assertEquals(2, exitsWhileItHung.size());
-        exitsWhileItHung.forEach((pod, took) -> assertTrue(took.compareTo(EXIT_LIMIT) <= 0, pod + " took " + took));
+        assertExit(proxy -> {
+            proxy.faults(request -> Optional.of(new HttpFault.Hold(new CompletableFuture<>())));
+            proxy.strikeWatches(new HttpFault.Silence());
+        });
     }
 
-    @Test
+    @ConcurrentTest
     void sidecars_exit_within_five_seconds_while_the_api_server_is_dead() {
-        assertEquals(2, exitsWhileItWasDead.size());
-        exitsWhileItWasDead.forEach((pod, took) -> assertTrue(took.compareTo(EXIT_LIMIT) <= 0, pod + " took " + took));
+        assertExit(FaultProxy::refuse);
     }
 
-    @Test
+    private void assertExit(Consumer<FaultProxy> outage) {
+        List<String> pods = List.of("web-0", "web-1");
+        pods.forEach(group.group()::createPod);
+        List<FaultProxy> proxies = pods.stream().map(group::startProcess).toList();
+        group.group().awaitLeader(Group.START);
+
+        proxies.forEach(outage);
+        long signalled = System.nanoTime();
+        List<SidecarProcess> sidecars = pods.stream().map(group.group()::term).toList();
+
+        for (SidecarProcess sidecar : sidecars) {
+            assertEquals(0, sidecar.exitCode(Group.SOON));
+            Duration took = Duration.ofNanos(sidecar.endedAt() - signalled);
+            assertTrue(took.compareTo(EXIT_LIMIT) <= 0, "took " + took + "; its log:\n" + sidecar.log());
+        }
+    }
+
+    @ConcurrentTest
     void a_sidecar_that_starts_without_an_api_server_says_so_once_a_minute_and_takes_part_when_it_comes() {
-        assertEquals("web-0", late.awaitLeader(Group.SOON));
-        String log = late.sidecar("web-0").log();
-        List<Instant> said = log.lines().filter(line -> line.contains("trying again") && line.contains("ConnectException"))
-                .map(line -> Instant.parse(line.split(" ")[0])).toList();
-        assertTrue(Duration.between(said.getFirst(), said.getLast()).toMinutes() >= said.size() - 1, log);
+        group.group().createPod("web-0");
+        SidecarProcess.train(server.kubeconfig()); // which needs an API server
+        server.stopServer();
+        SidecarProcess sidecar = group.group().startSidecar("web-0");
+        sidecar.awaitLog("trying again", Group.START);
+
+        server.startServer();
+
+        Wait.until("web-0 leads", Group.START, () -> server.withStore(store -> store.list(Store.Selection.all(Resource.PODS,
+                group.group().namespace()))).items().stream().anyMatch(pod -> "true".equals(Json.text(pod, "metadata", "labels",
+                "web/is-leader"))));
+        Stream<String> said = sidecar.log().lines().filter(line -> line.contains("trying again") && line.contains("ConnectException"));
+        List<Instant> times = said.map(line -> Instant.parse(line.split(" ")[0])).toList();
+        assertTrue(Duration.between(times.getFirst(), times.getLast()).toMinutes() >= times.size() - 1, sidecar.log());
     }
 }

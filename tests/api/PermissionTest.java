@@ -6,6 +6,7 @@ import java.util.Set;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What sidecars make of refusals at run time: they say once what to apply, wait, and go on by themselves. */
+@Patient.WithProcesses
 class PermissionTest {
 
     private static final int REFUSALS = 8;

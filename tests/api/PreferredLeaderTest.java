@@ -7,6 +7,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** The annotation of the Lease by which users say who is to lead, as real processes take it. */
+@Patient.WithProcesses
 class PreferredLeaderTest {
 
     private static final String PREFERRED = "web/preferred-leader";

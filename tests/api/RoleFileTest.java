@@ -178,17 +178,6 @@ class RoleFileTest {
     }
 
     @Test
-    void a_path_that_cannot_be_written_is_one_line_at_the_start() {
-        try (SidecarProcess sidecar = SidecarProcess.start(GROUP.server().kubeconfig(), GROUP.group().namespace(), "web-0",
-                "--election-name=other", "--http-address=off", "--role-file=/missing/role.json")) {
-            assertEquals(FAILURE, sidecar.exitCode(Group.SOON), sidecar.log());
-            List<String> said = sidecar.log().lines().toList();
-            assertEquals(1, said.size(), sidecar.log());
-            assertTrue(said.getFirst().startsWith("leader-labeler: --role-file: cannot write \"/missing/role.json\": "), said.getFirst());
-        }
-    }
-
-    @Test
     void a_file_that_cannot_be_written_is_removed_with_one_error_and_the_election_goes_on() throws IOException {
         Files.createDirectories(blocked(leader).resolve("not-empty"));
 

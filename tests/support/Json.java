@@ -59,6 +59,17 @@ final class Json {
         return at(tree, path) instanceof Map<?, ?> object ? object(object) : Map.of();
     }
 
+    /** The list at that path; empty if there is none. */
+    static List<?> list(Map<String, ?> tree, String... path) {
+        return at(tree, path) instanceof List<?> list ? list : List.of();
+    }
+
+    /** The same where all of its elements are objects. */
+    @SuppressWarnings("unchecked")
+    static List<Map<String, Object>> objects(Map<String, ?> tree, String... path) {
+        return (List<Map<String, Object>>) list(tree, path);
+    }
+
     /** RFC 7386: the target with the patch merged in; null in the patch removes. */
     static Map<String, Object> merge(Map<String, Object> target, Map<String, ?> patch) {
         var merged = new LinkedHashMap<>(target);

@@ -24,12 +24,7 @@ final class Groups extends Lifecycle {
 
     /** Those of one test, on the server that all tests share. */
     static Groups ofTest() {
-        return ofTest(RealServer::shared);
-    }
-
-    /** Those of one test, on a server that is not closed with them. */
-    static Groups ofTest(Supplier<RealServer> server) {
-        return new Groups(server, false);
+        return new Groups(RealServer::shared, false);
     }
 
     /** Those of a class, on a server of its own, which {@code start} starts when it is wanted. */

@@ -2,8 +2,12 @@ import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.openapi.ApiException;
 import io.kubernetes.client.openapi.apis.CoreV1Api;
 import io.kubernetes.client.openapi.apis.VersionApi;
+import io.kubernetes.client.openapi.models.AuthenticationV1TokenRequest;
+import io.kubernetes.client.openapi.models.V1BoundObjectReference;
 import io.kubernetes.client.openapi.models.V1Namespace;
 import io.kubernetes.client.openapi.models.V1ObjectMeta;
+import io.kubernetes.client.openapi.models.V1ServiceAccount;
+import io.kubernetes.client.openapi.models.V1TokenRequestSpec;
 import io.kubernetes.client.openapi.models.VersionInfo;
 import io.kubernetes.client.util.Config;
 import java.io.IOException;
@@ -37,12 +41,16 @@ final class RealServer implements TestServer {
 
     private final Optional<ControlPlane> controlPlane;
     private final Path kubeconfig;
+    /** Whether the admission plug-in ServiceAccount refuses pods until a controller has made their namespace's account. */
+    private final boolean needsAccounts;
     private final Path folder = Folders.temporary("real-server");
     private final List<ServerProcess> controllerManagers = new ArrayList<>();
     private final List<String> namespaces = new ArrayList<>();
+    private String cluster;
 
-    private RealServer(Optional<ControlPlane> controlPlane, Path kubeconfig) {
+    private RealServer(Optional<ControlPlane> controlPlane, Path kubeconfig, boolean needsAccounts) {
         this.controlPlane = controlPlane;
+        this.needsAccounts = needsAccounts;
         this.kubeconfig = kubeconfig;
     }
 
@@ -86,7 +94,8 @@ final class RealServer implements TestServer {
         });
         Optional<ControlPlane> own = FOREIGN != null ? Optional.empty()
             : Optional.of(new ControlPlane(binaries.orElseThrow(), List.of(apiServerFlags)));
-        RealServer server = new RealServer(own, own.map(ControlPlane::kubeconfig).orElse(FOREIGN));
+        RealServer server = new RealServer(own, own.map(ControlPlane::kubeconfig).orElse(FOREIGN),
+            own.isEmpty() || List.of(apiServerFlags).contains(ControlPlane.SERVICE_ACCOUNTS));
         Runtime.getRuntime().addShutdownHook(new Thread(server::close));
         return server;
     }
@@ -127,15 +136,24 @@ final class RealServer implements TestServer {
     /** Creates a namespace in which pods can be created at once; on a foreign cluster {@link #close} deletes it. */
     @Override
     public String newNamespace() {
+        return newNamespace(Map.of());
+    }
+
+    /** The same with the restricted Pod Security Standard. */
+    String newRestrictedNamespace() {
+        return newNamespace(Map.of("pod-security.kubernetes.io/enforce", "restricted"));
+    }
+
+    private String newNamespace(Map<String, String> labels) {
         String name = "leader-labeler-" + UUID.randomUUID().toString().substring(0, 8);
         CoreV1Api core = new CoreV1Api(client());
         try {
-            core.createNamespace(new V1Namespace().metadata(new V1ObjectMeta().name(name))).execute();
+            core.createNamespace(new V1Namespace().metadata(new V1ObjectMeta().name(name).labels(labels))).execute();
         } catch (ApiException e) {
             throw failure("create namespace " + name, e);
         }
         namespaces.add(name);
-        if (!canStop()) { // there the admission plug-in ServiceAccount refuses pods until the controller has made it
+        if (needsAccounts) {
             Wait.until("service account default in " + name, Duration.ofSeconds(30), () -> exists(core, name));
         }
         return name;
@@ -228,30 +246,48 @@ final class RealServer implements TestServer {
      * The namespace is the kubeconfig's own, too.
      */
     Path kubeconfigFor(String namespace, String serviceAccount) {
-        apply(namespace, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: " + serviceAccount + "}}");
-        return kubeconfig(namespace, serviceAccount, serviceAccount);
+        try {
+            new CoreV1Api(client()).createNamespacedServiceAccount(namespace,
+                new V1ServiceAccount().metadata(new V1ObjectMeta().name(serviceAccount))).execute();
+        } catch (ApiException e) {
+            if (e.getCode() != 409) {
+                throw failure("create service account " + serviceAccount, e);
+            }
+        }
+        return kubeconfig(namespace, serviceAccount, serviceAccount, null);
     }
 
     /** A kubeconfig with a token like the one that a kubelet mounts into a pod: of the pod's service account, and bound to the pod. */
     Path kubeconfigOfPod(String namespace, String serviceAccount, String pod) {
         String uid = kubectl("get", "pod", pod, "-n", namespace, "-o", "jsonpath={.metadata.uid}");
-        return kubeconfig(namespace, serviceAccount, pod, "--bound-object-kind=Pod", "--bound-object-name=" + pod,
-            "--bound-object-uid=" + uid);
+        return kubeconfig(namespace, serviceAccount, pod, new V1BoundObjectReference().apiVersion("v1").kind("Pod").name(pod).uid(uid));
     }
 
-    private Path kubeconfig(String namespace, String serviceAccount, String title, String... binding) {
-        List<String> create = new ArrayList<>(List.of("create", "token", serviceAccount, "-n", namespace, "--duration=24h"));
-        create.addAll(List.of(binding));
-        String token = kubectl(create.toArray(String[]::new)).strip();
-        String cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}");
-        return Folders.write(folder, namespace + "." + title + ".kubeconfig", """
-            apiVersion: v1
-            kind: Config
-            current-context: limited
-            contexts: [{name: limited, context: {cluster: tested, user: limited, namespace: %s}}]
-            users: [{name: limited, user: {token: %s}}]
-            clusters: [{name: tested, cluster: %s}]
-            """.formatted(namespace, token, cluster));
+    private Path kubeconfig(String namespace, String serviceAccount, String title, V1BoundObjectReference binding) {
+        AuthenticationV1TokenRequest request = new AuthenticationV1TokenRequest().spec(
+            new V1TokenRequestSpec().audiences(List.of()).expirationSeconds(86_400L).boundObjectRef(binding));
+        try {
+            String token = new CoreV1Api(client()).createNamespacedServiceAccountToken(serviceAccount, namespace, request).execute()
+                .getStatus().getToken();
+            return Folders.write(folder, namespace + "." + title + ".kubeconfig", """
+                apiVersion: v1
+                kind: Config
+                current-context: limited
+                contexts: [{name: limited, context: {cluster: tested, user: limited, namespace: %s}}]
+                users: [{name: limited, user: {token: %s}}]
+                clusters: [{name: tested, cluster: %s}]
+                """.formatted(namespace, token, cluster()));
+        } catch (ApiException e) {
+            throw failure("create token of " + serviceAccount, e);
+        }
+    }
+
+    /** The cluster in the administrator's kubeconfig, as JSON; asked for once. */
+    private synchronized String cluster() {
+        if (cluster == null) {
+            cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}");
+        }
+        return cluster;
     }
 
     /** Kills its own processes; on a foreign cluster it deletes the namespaces that it made. A second call does nothing. */
