@@ -93,6 +93,7 @@ import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BiFunction;
@@ -2808,6 +2809,8 @@ final class Kubernetes implements AutoCloseable {
     private boolean mayRecordEvents;
     private long eventsReviewedAt = System.nanoTime() - EVENT_REVIEW;
     private final Set<Call> openWatches = ConcurrentHashMap.newKeySet();
+    /** Grows with each restart of the watches: one that began before the latest restart ends, and a LIST follows. */
+    private final AtomicInteger restarts = new AtomicInteger();
     private volatile boolean closed;
 
     /** Takes over the client: adds timeouts and a counter of requests. */
@@ -3128,8 +3131,10 @@ final class Kubernetes implements AutoCloseable {
             String version = null;
             while (!closed) {
                 long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
+                int begun = restarts.get();
                 try {
-                    version = listAndWatch(version, sink, source);
+                    version = listAndWatch(version, begun, sink, source);
+                    version = begun == restarts.get() ? version : null;
                 } catch (Throwable broken) { // even a defect: nothing else would begin this watch again
                     version = null;
                 }
@@ -3139,7 +3144,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** Watches from a version on, after a list if that is null; returns the version to go on from, null if the next one must list. */
-    private <T> String listAndWatch(String from, Consumer<Event> sink, Source<T> source) throws IOException {
+    private <T> String listAndWatch(String from, int begun, Consumer<Event> sink, Source<T> source) throws IOException {
         String version = from;
         try {
             if (version == null) {
@@ -3147,7 +3152,7 @@ final class Kubernetes implements AutoCloseable {
                 version = required(list.metadata().getResourceVersion());
                 sink.accept(source.listed().apply(list.items(), version));
             }
-            return watch(version, sink, source);
+            return watch(version, begun, sink, source);
         } catch (ApiException refused) {
             warn(source.access().to(version == null ? "list" : "watch"), refused.getCode(), describe(refused, config.callTimeout()));
             pause(retryAfter(refused));
@@ -3155,10 +3160,13 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    private <T> String watch(String from, Consumer<Event> sink, Source<T> source) throws ApiException, IOException {
+    private <T> String watch(String from, int begun, Consumer<Event> sink, Source<T> source) throws ApiException, IOException {
         String version = from;
         Call call = watchClient.newCall(source.call().from(from).request());
         openWatches.add(call);
+        if (begun != restarts.get()) {
+            call.cancel();
+        }
         try (Watch<T> watch = Watch.createWatch(client, call, TypeToken.getParameterized(Watch.Response.class, source.type()).getType())) {
             for (Watch.Response<T> event : watch) {
                 if (event.object == null) {
@@ -3186,8 +3194,9 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** Closes the watches, which deliver no events; their threads restart them. */
+    /** Closes the watches, which deliver no events; their threads list anew and restart them. */
     void restartWatches() {
+        restarts.incrementAndGet();
         openWatches.forEach(Call::cancel);
     }
 

@@ -9,14 +9,20 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import okhttp3.Interceptor;
 import okhttp3.MediaType;
+import okhttp3.Protocol;
 import okhttp3.Request;
 import okhttp3.ResponseBody;
+import okio.Buffer;
 import okio.BufferedSource;
+import okio.ForwardingSource;
+import okio.Okio;
+import okio.Source;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.parallel.Execution;
@@ -188,6 +194,50 @@ class FaultyServerTest {
         assertEquals("web-0", group.awaitLeader());
         sidecar.stop();
         assertEquals(0, sidecar.exitCode(Group.SOON));
+    }
+
+    /** Ends each watch at once, without an event; the watches are restarted at the moment when the first watch of the Lease is closed. */
+    private static final class EndingWatches implements Interceptor {
+        /** Requests for the Lease: "list" or "watch". */
+        final List<String> requests = new CopyOnWriteArrayList<>();
+        volatile Runnable whenClosed = () -> { };
+
+        @Override
+        public okhttp3.Response intercept(Chain chain) throws IOException {
+            boolean isWatch = chain.request().url().queryParameter("watch") != null;
+            boolean isOfLease = chain.request().url().encodedPath().endsWith("/leases");
+            if (isOfLease) {
+                requests.add(isWatch ? "watch" : "list");
+            }
+            if (!isWatch) {
+                return chain.proceed(chain.request());
+            }
+            Source empty = new ForwardingSource(new Buffer()) {
+                @Override
+                public void close() throws IOException {
+                    super.close();
+                    if (isOfLease && requests.size() == 2) {
+                        whenClosed.run();
+                    }
+                }
+            };
+            return new okhttp3.Response.Builder().request(chain.request()).protocol(Protocol.HTTP_1_1).code(200).message("OK")
+                    .body(ResponseBody.create(Okio.buffer(empty), null, -1)).build();
+        }
+    }
+
+    /** Otherwise a watch would go on from a version of a history that was rewritten. */
+    @ConcurrentTest
+    void a_restart_of_the_watches_while_none_is_open_lists_anew() {
+        EndingWatches watches = new EndingWatches();
+        ApiClient client = server.client();
+        client.setHttpClient(client.getHttpClient().newBuilder().addInterceptor(watches).build());
+        try (Kubernetes kubernetes = new Kubernetes(config("web-0"), client)) {
+            watches.whenClosed = kubernetes::restartWatches;
+            kubernetes.watch(event -> { });
+            group.await("five requests", () -> watches.requests.size() >= 5);
+            assertEquals(List.of("list", "watch", "list", "watch", "watch"), watches.requests.subList(0, 5));
+        }
     }
 
     private Config config(String pod) {
