@@ -3909,6 +3909,9 @@ final class PermissionCheck {
         try {
             boolean podExists = kubernetes.podExists();
             out.printf("%-8sconnected to %s%n", "ok", kubernetes.connection());
+            if (System.getProperty("org.graalvm.nativeimage.imagecode") != null && System.getenv("JAVA_TOOL_OPTIONS") != null) {
+                out.printf("%-8sJAVA_TOOL_OPTIONS (a native executable does not read it; give -Xmx as an argument)%n", "ignored");
+            }
             out.printf("%-8spod %s/%s%s%n", podExists ? "ok" : "missing", config.namespace(), config.pod(),
                     podExists ? "" : " (does not exist, or this user may not read it)");
             for (RequiredAccess access : needed(config)) {

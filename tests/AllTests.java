@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,8 +41,8 @@ import org.junit.platform.launcher.core.LauncherFactory;
  * <p>Prints a line per test class, failures in full, skipped tests with the reason, and last {@code N passed, N failed}
  * ({@code , N skipped}). The exit code is 1 if a test failed or none ran. With {@code --real-required}, {@code CI=true} or
  * {@code LEADER_LABELER_REAL=required} a test that is skipped for want of a real API server is a failure. {@code --only-real} leaves out
- * the tests that need none. {@code --native} builds a native executable and tests that. SERVER is a version of Kubernetes such as
- * 1.30.14, {@code kine} (SQLite in place of etcd), or a folder with the programs of a control plane.
+ * the tests that need none. {@code --native} builds a native executable and runs all tests with it that start sidecar processes. SERVER is
+ * a version of Kubernetes such as 1.30.14, {@code kine} (SQLite in place of etcd), or a folder with the programs of a control plane.
  */
 public final class AllTests {
 
@@ -57,17 +58,20 @@ public final class AllTests {
         List<String> filters = new ArrayList<>(List.of(arguments));
         boolean realRequired = filters.remove("--real-required") || "true".equals(System.getenv("CI"))
             || "required".equals(System.getenv("LEADER_LABELER_REAL"));
-        boolean onlyReal = filters.remove("--only-real");
+        Set<String> tags = new HashSet<>(filters.remove("--only-real") ? Set.of(Real.TAG) : Set.of());
         if (!chooseServer(filters)) {
             System.exit(2);
         }
-        if (filters.remove("--native") && !buildExecutable()) {
-            System.exit(0);
+        if (filters.remove("--native")) {
+            if (!buildExecutable()) {
+                System.exit(0);
+            }
+            tags.addAll(Set.of(Real.TAG, SidecarCommand.TAG));
         }
         boolean foreign = System.getenv("KUBECONFIG_TEST") != null; // what is skipped there must not be done to a cluster in use
         Report report = new Report(realRequired && !foreign);
         Launcher launcher = LauncherFactory.create();
-        PostDiscoveryFilter chosen = chosen(filters, onlyReal);
+        PostDiscoveryFilter chosen = chosen(filters, tags);
         PostDiscoveryFilter impatient = TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG);
         launcher.execute(request(chosen, impatient, "same_thread", 8), report);
         launcher.execute(request(chosen, TagFilter.includeTags(Patient.WithProcesses.TAG), "concurrent", 8), report);
@@ -109,9 +113,9 @@ public final class AllTests {
         return true;
     }
 
-    private static PostDiscoveryFilter chosen(List<String> filters, boolean onlyReal) {
+    private static PostDiscoveryFilter chosen(List<String> filters, Set<String> tags) {
         return test -> FilterResult.includedIf((filters.isEmpty() || filters.stream().anyMatch(filter -> matches(test, filter)))
-            && (!onlyReal || test.getTags().stream().anyMatch(tag -> tag.getName().equals(Real.TAG))));
+            && (tags.isEmpty() || test.getTags().stream().anyMatch(tag -> tags.contains(tag.getName()))));
     }
 
     /** Within a class, tests run at the same time that say so: see {@link ConcurrentTest}. */

@@ -11,6 +11,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -77,7 +78,11 @@ class CheckTest {
 
     /** Checks as people do, by the command line. */
     private Result command(Path kubeconfig) {
-        try (SidecarProcess process = SidecarProcess.start(environment("web-0", kubeconfig), "--election-name=web", "--check")) {
+        return command(environment("web-0", kubeconfig));
+    }
+
+    private static Result command(Map<String, String> environment) {
+        try (SidecarProcess process = SidecarProcess.start(environment, "--election-name=web", "--check")) {
             int exitCode = process.exitCode(Group.START);
             return new Result(exitCode, process.log());
         }
@@ -94,6 +99,19 @@ class CheckTest {
         } finally {
             Folders.delete(folder);
         }
+    }
+
+    /** What a native executable has set, a JVM reads from the variable that it itself does not ignore. */
+    @ConcurrentTest
+    void a_native_executable_says_that_it_ignores_java_tool_options() {
+        Map<String, String> environment = new HashMap<>(environment("web-0", server.kubeconfig()));
+        environment.put("JAVA_TOOL_OPTIONS", "-Dorg.graalvm.nativeimage.imagecode=runtime");
+        Result result = command(environment);
+        assertEquals(COMPLETE, result.exitCode(), result.text());
+        assertTrue(result.text().contains("ignored JAVA_TOOL_OPTIONS (a native executable does not read it"), result.text());
+
+        result = command(server.kubeconfig());
+        assertFalse(result.text().contains("ignored"), result.text());
     }
 
     @ConcurrentTest

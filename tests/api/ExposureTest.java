@@ -14,6 +14,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.opentest4j.TestAbortedException;
@@ -22,6 +23,7 @@ import org.opentest4j.TestAbortedException;
  * What a sidecar opens to the world and leaves behind: one listening socket, one file. It runs here in folders of its own, and may write
  * wherever this test may.
  */
+@Tag(SidecarCommand.TAG)
 class ExposureTest {
 
     @RegisterExtension

@@ -25,12 +25,14 @@ import okio.Okio;
 import okio.Source;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What a sidecar does when requests are refused, late, or fail in ways that no API server causes. An API server in memory suffices. */
+@Tag(SidecarCommand.TAG)
 class FaultyServerTest {
 
     private InMemoryServer server;

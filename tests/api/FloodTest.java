@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -14,6 +15,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * Strangers at the HTTP address do not slow the election, nor do they get the kubelet to kill the sidecar. How long a hand-over takes is
  * printed, not asserted: it depends on the machine, which the flood shares. What keeps it short, the pause before each answer, is asserted.
  */
+@Tag(SidecarCommand.TAG)
 class FloodTest {
 
     private static final int STRANGERS = 200;

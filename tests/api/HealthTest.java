@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
@@ -16,6 +17,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * stay healthy, while a sidecar whose loop is stuck does not. All this happens once, since it takes so long.
  */
 @Patient.WithProcesses
+@Tag(SidecarCommand.TAG)
 class HealthTest {
 
     /** The renew-deadline of {@link Group#FAST}. */

@@ -20,10 +20,12 @@ import java.util.concurrent.Semaphore;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What a stranger can tie up at a sidecar's HTTP address is bounded; each limit with what is still allowed beside it. */
+@Tag(SidecarCommand.TAG)
 class HttpLimitsTest {
 
     private static final byte[] GET = Endpoint.request("GET", "/healthz");

@@ -15,10 +15,12 @@ import java.util.UUID;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What a person on call reads: one line per fact, and never a secret. */
+@Tag(SidecarCommand.TAG)
 class LogTest {
 
     private static final int FAILURE = 1;

@@ -6,10 +6,12 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** The metrics are readable for Prometheus, and move as the election does. */
+@Tag(SidecarCommand.TAG)
 class MetricsTest {
 
     private static final Map<String, String> FAMILIES = new TreeMap<>(Map.ofEntries(

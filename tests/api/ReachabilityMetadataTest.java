@@ -11,7 +11,6 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -55,9 +54,7 @@ class ReachabilityMetadataTest {
                 "-javaagent:" + agent() + "=" + folder.resolve("recording"));
         server = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
         server.register("Bearer alice-token", "alice");
-        useCommandLine();
         connect();
-        useServiceAccount();
         elect();
         needed = ReachabilityMetadata.needed(Files.readAllLines(folder.resolve("recording")), classPath);
         if ("write".equals(System.getenv("METADATA"))) {
@@ -101,14 +98,25 @@ class ReachabilityMetadataTest {
 
     // --- The training ------------------------------------------------------------------------------------------------
 
-    private static void useCommandLine() {
-        for (List<String> arguments : List.of(List.of("--help"), List.of("--version"), List.<String>of(), List.of("--election-name=Web"),
-                List.of("--election-name=web", "--lease-duration=soon"), List.of("--no-such-flag"))) {
-            run(Map.of(), arguments);
+    /** Runs the program once per line of arguments in one JVM, because agents and classes take long to load, and prints each exit code. */
+    static final class Runs {
+
+        /** Arguments: the folder of a service account, then for each run a kubeconfig, perhaps empty, and flags separated by spaces. */
+        public static void main(String... arguments) throws IOException {
+            // What differs in a pod. The service account is where the kubelet mounts it; its folder cannot be given on the command line.
+            Environment pod = new Environment(System.getenv(), Path.of(arguments[0]));
+            pod.connect();
+            List<String> results = new ArrayList<>(List.of(pod.podUid("web-0")));
+            for (int i = 1; i < arguments.length; i += 2) {
+                Files.writeString(Path.of(System.getenv("KUBECONFIG")), arguments[i]);
+                results.add(String.valueOf(LeaderLabeler.run(arguments[i + 1].split(" "))));
+            }
+            System.out.println(String.join(" ", results));
+            Runtime.getRuntime().halt(0); // as the program does, whose threads may still wait
         }
     }
 
-    /** By each kind of credential; and by none that works. */
+    /** Bad usage, then a connection by each kind of credential, and by some that do not work. */
     private static void connect() throws IOException {
         server.register("Basic " + base64("frank:frank-password"), "frank");
         Certificates.Issued rsa = AUTHORITY.issue("carol", Certificates.rsa());
@@ -119,55 +127,44 @@ class ReachabilityMetadataTest {
                 echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "alice-token"}}'
                 """);
         Files.setPosixFilePermissions(plugin, PosixFilePermissions.fromString("rwxr-xr-x"));
+        String check = "--election-name=web --pod-name=web-0 --check --lease-duration=300s --renew-deadline=240s"; // a busy machine is slow
+        List<String> runs = new ArrayList<>();
+        for (String flags : List.of("--help", "--version", "--check", "--election-name=Web", "--election-name=web --lease-duration=soon",
+                "--no-such-flag")) {
+            runs.addAll(List.of("", flags));
+        }
         for (String user : List.of("token: alice-token", "username: frank, password: frank-password", "tokenFile: token",
                 certificate(rsa.certificatePem(), rsa.keyPem()), certificate(rsa.certificatePem(), rsa.pkcs8Pem()),
                 certificate(ec.certificatePem(), ec.keyPem()), "token: alice-token, as: dora, as-groups: [ops]",
-                "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, provideClusterInfo: true}")) {
-            Program.Outcome outcome = check(user);
-            assertEquals(0, outcome.code(), () -> user + ": " + outcome);
+                "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, provideClusterInfo: true}",
+                "token: wrong", "token: {", "client-certificate-data: none, client-key-data: none")) {
+            runs.addAll(List.of(kubeconfig(user), check));
         }
-        assertEquals(1, check("token: wrong").code());
-        assertEquals(1, check("token: {").code());
-        assertEquals(1, check("client-certificate-data: none, client-key-data: none").code());
+        List<String> command = SidecarCommand.java(settings, classPath, Runs.class.getName(), serviceAccount().toString());
+        command.addAll(runs);
+        Program.Outcome outcome = Program.run(Map.of("KUBECONFIG", folder.resolve("config").toString(), "HOME", folder.toString(),
+                "KUBERNETES_SERVICE_HOST", "127.0.0.1", "KUBERNETES_SERVICE_PORT", String.valueOf(server.port())), command);
+        assertEquals("uid-of-web-0 0 0 2 2 2 2 0 0 0 0 0 0 0 0 1 1 1", outcome.output().lines().toList().getLast(), outcome::toString);
     }
 
-    /** What differs in a pod. The service account is where the kubelet mounts it; its folder cannot be given on the command line. */
-    static final class InPod {
-
-        /** Prints the uid in the token. */
-        public static void main(String... folder) throws IOException {
-            Environment environment = new Environment(System.getenv(), Path.of(folder[0]));
-            environment.connect();
-            System.out.println(environment.podUid("web-0"));
-        }
-    }
-
-    private static void useServiceAccount() throws IOException {
+    private static Path serviceAccount() throws IOException {
         Path account = Files.createDirectory(folder.resolve("account"));
         String payload = "{\"kubernetes.io\": {\"pod\": {\"name\": \"web-0\", \"uid\": \"uid-of-web-0\"}}}";
         Folders.write(account, "token", "header.%s.none".formatted(
                 Base64.getUrlEncoder().encodeToString(payload.getBytes(StandardCharsets.UTF_8))));
         Folders.write(account, "ca.crt", AUTHORITY.authorityPem());
-        List<String> command = SidecarCommand.java(settings, classPath, InPod.class.getName(), account.toString());
-        Program.Outcome outcome = Program.run(Map.of("KUBECONFIG", "", "HOME", folder.toString(), "KUBERNETES_SERVICE_HOST", "127.0.0.1",
-                "KUBERNETES_SERVICE_PORT", String.valueOf(server.port())), command);
-        assertEquals("uid-of-web-0\n", outcome.output(), outcome.errors());
+        return account;
     }
 
-    private static Program.Outcome check(String user) {
-        return run(Map.of("KUBECONFIG", kubeconfig(user).toString()), List.of("--election-name=web", "--check", "--lease-duration=300s",
-                "--renew-deadline=240s")); // patience with a busy machine
-    }
-
-    private static Path kubeconfig(String user) {
-        return Folders.write(folder, "config", """
+    private static String kubeconfig(String user) {
+        return """
                 apiVersion: v1
                 kind: Config
                 current-context: test
                 contexts: [{name: test, context: {cluster: test, user: test}}]
                 clusters: [{name: test, cluster: {server: "%s", certificate-authority-data: %s}}]
                 users: [{name: test, user: {%s}}]
-                """.formatted(server.url(), base64(AUTHORITY.authorityPem()), user));
+                """.formatted(server.url(), base64(AUTHORITY.authorityPem()), user);
     }
 
     private static String certificate(String certificate, String key) {
@@ -176,14 +173,6 @@ class ReachabilityMetadataTest {
 
     private static String base64(String text) {
         return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.US_ASCII));
-    }
-
-    private static Program.Outcome run(Map<String, String> more, List<String> arguments) {
-        List<String> command = SidecarCommand.java(settings, classPath, "LeaderLabeler", arguments.toArray(String[]::new));
-        Map<String, String> environment = new HashMap<>(Map.of("KUBECONFIG", "none", "POD_NAME", "web-0", "POD_NAMESPACE", "default",
-                "HOME", folder.toString()));
-        environment.putAll(more);
-        return Program.run(environment, command);
     }
 
     /** Follow, take over, heal, lose the Lease, answer, see an outage, hand over. */

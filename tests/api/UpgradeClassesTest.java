@@ -2,6 +2,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.kubernetes.client.openapi.JSON;
+import io.kubernetes.client.openapi.models.V1Lease;
 import java.io.ByteArrayInputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
@@ -11,21 +13,23 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipFile;
 import org.junit.jupiter.api.BeforeAll;
 
-/** The image's AOT cache holds picocli because tests/image/UpgradeClasses.java gives its classes stack maps, and changes nothing else. */
+/** What tests/image/UpgradeClasses.java makes of picocli, which the image's AOT cache holds because of that, and of client-java's JSON. */
 class UpgradeClassesTest {
 
     private static final Path UPGRADE = Path.of("tests", "image", "UpgradeClasses.java");
     /** The first version of class files whose verification needs stack maps, and does not fall back to doing without. */
     private static final int WITH_STACK_MAPS = 50;
-    private static final Duration LIMIT = Duration.ofSeconds(60);
+    private static final Duration LIMIT = Duration.ofMinutes(5);
 
     private static final Path ORIGINAL = Arrays.stream(System.getProperty("java.class.path").split(":")).map(Path::of)
             .filter(jar -> jar.getFileName().toString().startsWith("picocli-")).findFirst().orElseThrow();
@@ -84,6 +88,38 @@ class UpgradeClassesTest {
 
         assertTrue(Files.readString(FOLDER.resolve("after.log")).contains("--election-name"));
         assertEquals(Files.readString(FOLDER.resolve("before.log")), Files.readString(FOLDER.resolve("after.log")));
+    }
+
+    /** Encodes and decodes a Lease. */
+    static final class Codec {
+
+        public static void main(String... lease) {
+            System.out.println(JSON.serialize(JSON.deserialize(lease[0], V1Lease.class)));
+        }
+    }
+
+    @ConcurrentTest
+    void json_decodes_a_lease_as_before_without_loading_all_models() throws IOException, InterruptedException {
+        String path = System.getProperty("java.class.path");
+        Path models = Arrays.stream(path.split(":")).map(Path::of).filter(jar -> jar.getFileName().toString().matches("client-java-api-\\d.*"))
+                .findFirst().orElseThrow();
+        Path lean = Files.copy(models, FOLDER.resolve("models.jar"));
+        String lease = """
+                {"metadata":{"labels":{"a":"b"},"name":"web"},"spec":{"acquireTime":"2026-01-02T03:04:05.000006Z","holderIdentity":"web-0"}}""";
+
+        assertEquals(0, java("lean.log", UPGRADE.toString(), lean.toString()));
+        Set<String> outputs = new HashSet<>();
+        for (Path jar : List.of(models, lean)) {
+            Path loaded = FOLDER.resolve("loaded-from-" + jar.getFileName());
+            assertEquals(0, java("codec.log", "-Xlog:class+load:file=" + loaded, "-cp", path.replace(models.toString(), jar.toString()),
+                    Codec.class.getName(), lease), () -> "cannot decode by " + jar);
+
+            outputs.add(Files.readString(FOLDER.resolve("codec.log")));
+            long count = Files.readString(loaded).lines().filter(line -> line.contains(" io.kubernetes.client.openapi.models.")).count();
+            assertTrue(jar == models ? count > 700 : count > 2 && count < 20, jar + ": " + count);
+        }
+        assertEquals(1, outputs.size(), outputs.toString());
+        assertTrue(outputs.iterator().next().contains("\"holderIdentity\":\"web-0\""), outputs.toString());
     }
 
     private static int java(String log, String... arguments) throws IOException, InterruptedException {

@@ -14,12 +14,13 @@ import java.util.stream.Stream;
  * Builds the sidecar as a native executable, {@code build/native/leader-labeler}, by GraalVM's {@code native-image}: {@code ./jbang native}
  * from the project's folder. The libraries are those of the image; settings and metadata are in tests/image/native.
  *
- * <p>Exit code 0, that of native-image if the build failed, or {@link #NO_BUILDER} after one line that says where it was looked for.
+ * <p>Exit code 0, that of GraalVM if the build failed, or {@link #NO_BUILDER} after one line that says where it was looked for.
  */
 public final class Native {
 
     /** Exit code where there is no native-image; it never ends with this one itself. */
     static final int NO_BUILDER = 64;
+    private static final Path UPGRADE = Path.of("tests", "image", "UpgradeClasses.java");
     private static final Path EXECUTABLE = Path.of("build", "native", "leader-labeler");
 
     private Native() {
@@ -38,12 +39,22 @@ public final class Native {
         try {
             Files.createDirectories(EXECUTABLE.getParent());
             String classPath = Path.of("tests", "image", "native") + File.pathSeparator + ImageLibraries.classPath(libraries);
-            code = new ProcessBuilder(builder.get().toString(), "-cp", classPath, "-o", EXECUTABLE.toString(), "LeaderLabeler").inheritIO()
-                    .start().waitFor();
+            Path models = Arrays.stream(classPath.split(File.pathSeparator)).map(Path::of)
+                    .filter(jar -> jar.getFileName().toString().matches("client-java-api-\\d.*")).findFirst().orElseThrow();
+            Path lean = Files.copy(models, libraries.resolve("models.jar"));
+            code = run(builder.get().resolveSibling("java").toString(), UPGRADE.toString(), lean.toString());
+            if (code == 0) {
+                code = run(builder.get().toString(), "-cp", classPath.replace(models.toString(), lean.toString()), "-o",
+                        EXECUTABLE.toString(), "LeaderLabeler");
+            }
         } finally {
             Folders.delete(libraries);
         }
         System.exit(code);
+    }
+
+    private static int run(String... command) throws IOException, InterruptedException {
+        return new ProcessBuilder(command).inheritIO().start().waitFor();
     }
 
     private static Optional<Path> builder() {

@@ -12,6 +12,8 @@ import java.util.stream.Collectors;
  */
 final class SidecarCommand {
 
+    /** Marks tests that start sidecar processes without a real API server, for {@code AllTests --native}. */
+    static final String TAG = "sidecar-command";
     static final String VARIABLE = "LEADER_LABELER_COMMAND";
     private static final String MAIN_CLASS = "LeaderLabeler";
 
