@@ -972,6 +972,8 @@ final class KnownLease {
     /** Place of the observation in the order of observations and requests. */
     private long observedSequence;
     private long changedAt;
+    private Instant latestTime = Instant.MIN;
+    private long renewedAt;
     private long renewalInterval;
     private String previousHolder = "";
     private Instant holderSince;
@@ -1056,6 +1058,12 @@ final class KnownLease {
         }
         if (!known) {
             firstClaim = seen == null ? null : seen.claim();
+        }
+        if (seen != null && seen.renewTime() != null && seen.renewTime().isAfter(latestTime)) {
+            latestTime = seen.renewTime();
+            renewedAt = now;
+        } else if (restarts) {
+            renewedAt = 0;
         }
         known = true;
         lease = seen;
@@ -1182,6 +1190,11 @@ final class KnownLease {
     /** When the record was last observed to change. */
     long changedAt() {
         return changedAt;
+    }
+
+    /** When the record was observed, if it has a later time than all before; 0 for an older one that somebody wrote back. */
+    long renewedAt() {
+        return renewedAt;
     }
 
     /** When the Lease became, or becomes, free: it is not held, its holder is gone, or it was not renewed for its recorded duration. */
@@ -2380,9 +2393,9 @@ final class Elector {
         return own == null || own.isLabelled() || own.version().equals(promotedOnVersion);
     }
 
-    /** Whether another process for this pod leads: it has renewed the Lease since. */
+    /** Whether another process for this pod leads: it has renewed the Lease since. An older Lease that was written back is no renewal. */
     private boolean isLabelOfOtherProcess(Role.Releasing releasing) {
-        return lease.namesPod(config.pod(), group.uid()) && lease.changedAt() > releasing.since;
+        return lease.namesPod(config.pod(), group.uid()) && lease.renewedAt() > releasing.since;
     }
 
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */

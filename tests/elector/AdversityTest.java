@@ -353,6 +353,22 @@ class AdversityTest {
         assertEquals(0, bench.exitCode());
     }
 
+    @Test
+    void an_older_lease_that_is_written_back_does_not_pass_for_a_renewal_of_another_process() {
+        bench.follow();
+        bench.takeLease(SELF); // by another process for this pod
+        Claim older = bench.lease().claim();
+        bench.run(1000);
+        bench.takeLease(SELF);
+        bench.edit(SELF, "true", "true", bench.lease().version());
+        bench.turn(new Event.Stop());
+        bench.run(100);
+        bench.writeBack(older);
+        bench.run(Duration.ofSeconds(5));
+        assertEquals("false", bench.pod(SELF).leadership());
+        assertEquals(0, bench.exitCode());
+    }
+
     /** What the order of answers does not need is forgotten, so that an idle follower's memory does not grow with each pod that leaves. */
     @Test
     void a_follower_that_awaits_no_answer_does_not_remember_pods_that_have_left() {

@@ -173,6 +173,11 @@ final class ElectorBench {
         return writeLease(new Claim(holder, uid, acquired, time), holder, 15);
     }
 
+    /** Somebody writes an older state of the Lease back, which had this claim. */
+    Turn writeBack(Claim older) {
+        return writeLease(older, older.pod(), 15);
+    }
+
     /** A program acquires or renews the Lease that does not know our annotation, for that many seconds. */
     Turn takeLeaseAsClientGo(String holder, int seconds) {
         return writeLease(null, holder, seconds);

@@ -8,7 +8,9 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -57,6 +59,7 @@ final class SidecarProcess implements AutoCloseable {
 
     private final Process process;
     private final Path log;
+    private final CompletableFuture<Long> ended;
 
     private SidecarProcess(List<String> command, Map<String, String> environment) {
         this(command, environment, Path.of(""));
@@ -75,6 +78,7 @@ final class SidecarProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+        ended = timeOfExit(process);
     }
 
     private static List<String> command(Program program, String archiveFlag, String classPath, List<String> arguments) {
@@ -164,7 +168,7 @@ final class SidecarProcess implements AutoCloseable {
     /** Crashes it (SIGKILL) and returns when it is gone. */
     void kill() {
         process.destroyForcibly();
-        exitCode(Group.SOON);
+        ended.join();
     }
 
     /** Freezes it (SIGSTOP) until {@link #thaw}. */
@@ -182,16 +186,35 @@ final class SidecarProcess implements AutoCloseable {
         return process.isAlive();
     }
 
+    /** Noted by a thread of its own: {@link Process#onExit} waits for a thread of the common pool, which other tests keep busy. */
+    private static CompletableFuture<Long> timeOfExit(Process process) {
+        CompletableFuture<Long> time = new CompletableFuture<>();
+        Thread.ofPlatform().daemon().name("exit of " + process.pid()).start(() -> {
+            try {
+                process.waitFor();
+                time.complete(System.nanoTime());
+            } catch (InterruptedException interrupted) {
+                time.completeExceptionally(interrupted);
+            }
+        });
+        return time;
+    }
+
     /** Waits for its end and returns the exit code; fails with the log if it does not end within the limit. */
     int exitCode(Duration limit) {
         try {
-            if (!process.waitFor(limit.toNanos(), TimeUnit.NANOSECONDS)) {
-                throw new AssertionError("the sidecar did not end within " + limit.toMillis() + " ms; its log:\n" + log());
-            }
+            ended.get(limit.toNanos(), TimeUnit.NANOSECONDS);
             return process.exitValue();
-        } catch (InterruptedException e) {
+        } catch (TimeoutException e) {
+            throw new AssertionError("the sidecar did not end within " + limit.toMillis() + " ms; its log:\n" + log());
+        } catch (Exception e) {
             throw new AssertionError(e);
         }
+    }
+
+    /** When it ended, by {@link System#nanoTime}; it must have. */
+    long endedAt() {
+        return ended.join();
     }
 
     /** All that it has written to standard output and standard error. */
