@@ -124,10 +124,11 @@ final class FinalInvariants {
         return age <= leader.config().retryPeriod().toNanos() + Simulation.SECOND / 2;
     }
 
-    /** I4 while metadata of the Lease change all the time: somebody who runs holds it, and is labelled or will be. */
+    /** I4 while metadata of the Lease change all the time: somebody who runs holds it, other than those who gave it back. */
     void touchedForLong() {
         List<SimulatedProcess> candidates = world.workload.processes().stream().filter(SimulatedProcess::isCandidate)
-                .filter(p -> p.startedAt() < world.now() - world.mix.longestLease()).toList();
+                .filter(p -> p.startedAt() < world.now() - world.mix.longestLease())
+                .filter(p -> p.sinceGivingBack() < 0 || p.sinceGivingBack() > 2 * world.mix.longestLease()).toList();
         StoredLease lease = world.server.lease();
         boolean held = lease != null && candidates.stream().anyMatch(p -> p.pod().name().equals(lease.holder()));
         Invariants.require(candidates.isEmpty() || held, "I4", () -> "touched again and again, the Lease is still " + lease);
