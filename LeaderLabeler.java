@@ -1024,9 +1024,18 @@ final class KnownLease {
         }
     }
 
-    /** Whether a reply to the request at this place has an older version than was observed before: the API server's history was rewritten. */
-    boolean isOlder(String replyVersion, long requestSequence) {
-        return observedSequence < requestSequence && ResourceVersion.isNewer(version, replyVersion);
+    /**
+     * Whether a reply to the request at this place contradicts what was observed before: it is older, or another record of the same version.
+     * Then the API server's history was rewritten.
+     */
+    boolean isContradictedBy(Lease reply, long requestSequence) {
+        boolean differs = version.equals(reply.version()) && !reply.hasSameRecord(lease);
+        return known && observedSequence < requestSequence && (differs || isOlder(reply.version()));
+    }
+
+    /** Whether a version is older than the observed one. */
+    boolean isOlder(String other) {
+        return ResourceVersion.isNewer(version, other);
     }
 
     /** History was rewritten: nothing that was observed counts any more. */
@@ -1282,19 +1291,20 @@ final class KnownGroup {
     }
 
     /**
-     * Whether a list that was requested at this place is older than what was observed before, as a whole or in one of its pods: history was
+     * Whether a list that was requested at this place contradicts what was observed before, as a whole or in one of its pods: history was
      * rewritten. Newer events may have been observed since, so each pod counts, also one that is not listed.
      */
-    boolean isListOlder(List<Pod> listed, String version, long requestSequence) {
+    boolean isContradictedBy(List<Pod> listed, String version, long requestSequence) {
         return newestSequence < requestSequence && ResourceVersion.isNewer(newest, version)
                 || pods.values().stream().anyMatch(o -> o.sequence() < requestSequence && ResourceVersion.isNewer(o.pod().version(), version))
-                || listed.stream().anyMatch(pod -> isPodOlder(pod, requestSequence));
+                || listed.stream().anyMatch(pod -> isContradictedBy(pod, requestSequence));
     }
 
-    /** The same for the reply to a GET or PATCH of one pod. */
-    boolean isPodOlder(Pod reply, long requestSequence) {
+    /** The same for the reply to a GET or PATCH of one pod: it is older, or differs at the same version. */
+    boolean isContradictedBy(Pod reply, long requestSequence) {
         Observation last = pods.get(reply.name());
-        return last != null && last.sequence() < requestSequence && ResourceVersion.isNewer(last.pod().version(), reply.version());
+        return last != null && last.sequence() < requestSequence && (ResourceVersion.isNewer(last.pod().version(), reply.version())
+                || last.pod().version().equals(reply.version()) && !last.pod().equals(reply));
     }
 
     /** History was rewritten: nothing that was observed counts any more. */
@@ -1720,14 +1730,17 @@ final class Elector {
         switch (event) {
             case Event.LeaseUpdated updated -> {
                 lease.eventReceived(now);
+                renewBeforeWritesIf(lease.isContradictedBy(updated.lease(), NEVER));
                 observeLease(updated.lease());
             }
             case Event.LeaseDeleted deleted -> {
                 lease.eventReceived(now);
+                renewBeforeWritesIf(lease.isOlder(deleted.version()));
                 lease.observe(null, deleted.version(), now, wallClock);
             }
             case Event.PodsListed listed -> {
-                rewriteSuspected |= group.isListOlder(listed.pods(), listed.version(), NEVER);
+                rewriteSuspected |= group.isContradictedBy(listed.pods(), listed.version(), NEVER);
+                renewBeforeWritesIf(rewriteSuspected);
                 group.observe(listed.pods(), listed.version(), now);
             }
             case Event.PodUpdated updated -> group.observe(updated.pod(), now);
@@ -1737,6 +1750,16 @@ final class Elector {
             case Event.Tick tick -> { }
         }
         group.forgetRemoved(name -> requests.isPending(name) || requests.isPending(Requests.GROUP));
+    }
+
+    /**
+     * Where the watch contradicts what is known, it lags, or history was rewritten and the Lease that was won may not exist any more. A
+     * leader then writes to no pod before it has renewed the Lease.
+     */
+    private void renewBeforeWritesIf(boolean isContradicted) {
+        if (isContradicted && role instanceof Role.Leading leading) {
+            leading.writableBefore = 0;
+        }
     }
 
     private void observeLease(Lease seen) {
@@ -1806,14 +1829,14 @@ final class Elector {
     }
 
     /**
-     * A reply is older than what was observed before its request was sent: etcd was restored from a backup. What was observed, and a win that
+     * A reply contradicts what was observed before its request was sent: etcd was restored from a backup. What was observed, and a win that
      * rests on it, no longer counts.
      */
     private void forgetIfHistoryWasRewritten(Effect.Request request, Reply reply) {
         boolean rewritten = switch (reply) {
-            case Reply.LeaseReply ok -> lease.isOlder(ok.lease().version(), request.sequence());
-            case Reply.PodReply ok -> group.isPodOlder(ok.pod(), request.sequence());
-            case Reply.PodListReply all -> group.isListOlder(all.pods(), all.version(), request.sequence());
+            case Reply.LeaseReply ok -> lease.isContradictedBy(ok.lease(), request.sequence());
+            case Reply.PodReply ok -> group.isContradictedBy(ok.pod(), request.sequence());
+            case Reply.PodListReply all -> group.isContradictedBy(all.pods(), all.version(), request.sequence());
             default -> false;
         };
         if (rewritten) {

@@ -354,6 +354,33 @@ class AdversityTest {
     }
 
     @Test
+    void a_leader_renews_before_it_writes_to_a_pod_where_the_watch_shows_an_older_lease() {
+        bench.createParticipant("web-1");
+        bench.hold(request -> ElectorBench.isPatch(request, "web-1"));
+        bench.start();
+        Effect.PatchPod fence = bench.open(Effect.PatchPod.class);
+        bench.mark();
+        bench.turn(new Event.Replied(fence, new Reply.Failed("500", 0)));
+        Lease won = bench.lease();
+        bench.turn(new Event.LeaseUpdated(new Lease("1", won.uid(), "", 1, null, null, 0, null, "", won.origin())));
+        bench.hold(request -> false);
+        bench.run(100);
+        assertEquals(List.of("PUT web-0", "PATCH web-0 true"), bench.asked());
+    }
+
+    @Test
+    void another_record_of_the_same_version_shows_that_history_was_rewritten() {
+        bench.follow();
+        Lease known = bench.lease();
+        bench.answer(request -> !(request instanceof Effect.GetLease) ? null : new Reply.LeaseReply(new Lease(known.version(), "another uid",
+                "", 15, known.acquireTime(), known.renewTime(), 1, null, "", known.origin()), false));
+        bench.silenceWatches();
+        bench.run(Duration.ofSeconds(20));
+        assertTrue(bench.turns().stream().anyMatch(turn -> turn.effects().stream().anyMatch(effect -> effect instanceof Effect.Log log
+                && log.line().startsWith("resource versions went back"))), "a GET has shown it");
+    }
+
+    @Test
     void an_older_lease_that_is_written_back_does_not_pass_for_a_renewal_of_another_process() {
         bench.follow();
         bench.takeLease(SELF); // by another process for this pod

@@ -6,6 +6,7 @@ final class Flight {
     private final Simulation world;
     private final SimulatedProcess from;
     private final Effect.Request request;
+    /** How often etcd had been restored, as far as the sender knows. */
     private final int history;
     private boolean done;
 
@@ -13,7 +14,7 @@ final class Flight {
         this.world = world;
         this.from = from;
         this.request = request;
-        this.history = world.server.history();
+        this.history = from.knownHistory();
     }
 
     /** Draws its fate; the sender gives up at {@code timeout}. */

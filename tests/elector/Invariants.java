@@ -105,7 +105,7 @@ final class Invariants {
         }
     }
 
-    /** A request is about to be executed that was sent before etcd was restored. */
+    /** A request is about to be executed whose sender has not noticed yet that etcd was restored. */
     void outdated(Effect.Request request) {
         labels.outdated();
     }

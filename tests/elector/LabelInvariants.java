@@ -16,7 +16,7 @@ final class LabelInvariants {
     /** When each pod lost the label last. */
     private final Map<String, Long> lostAt = new HashMap<>();
     private final Map<String, Labelling> latest = new HashMap<>();
-    /** Whether a request that was sent before etcd was restored has been executed since: the documented exception to I1. */
+    /** Whether a request was executed whose sender had not noticed yet that etcd was restored: the documented exception to I1. */
     private boolean outdated;
     private long latestEpoch;
     private String latestUid;

@@ -32,6 +32,8 @@ final class SimulatedProcess {
     private boolean told;
     private boolean cutOff;
     private String ended;
+    /** How often etcd had been restored when it started, or when it noticed the latest restoration. */
+    private int knownHistory;
     /** Whether it has said that its writes are rewritten. */
     private boolean saidRewritten;
     /** When it first learned anything of the Lease, in true time; MAX_VALUE before. */
@@ -56,6 +58,7 @@ final class SimulatedProcess {
 
     SimulatedProcess(Simulation world, SimulatedPod pod, Config config, int number) {
         this.world = world;
+        this.knownHistory = world.server.history();
         this.pod = pod;
         this.config = config;
         this.name = pod.name() + "/" + pod.uid().substring(0, 2) + "#" + number;
@@ -161,6 +164,11 @@ final class SimulatedProcess {
     /** Nanoseconds on the own clock since it released the Lease because it could not be labelled; negative if it never has. */
     long sinceGivingBack() {
         return gaveBackAt == Long.MIN_VALUE ? -1 : clock() - gaveBackAt;
+    }
+
+    /** How often etcd had been restored, as far as it knows. */
+    int knownHistory() {
+        return knownHistory;
     }
 
     /** Names of the participants that it published. */
@@ -328,6 +336,7 @@ final class SimulatedProcess {
             }
             case Effect.Log log -> {
                 saidRewritten |= log.line().contains("rewrites");
+                knownHistory = log.line().startsWith("resource versions went back") ? world.server.history() : knownHistory;
                 world.log(name, log.line());
                 world.invariants.logged(this, log.line(), clock());
             }
