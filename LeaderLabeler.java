@@ -1672,6 +1672,8 @@ final class Elector {
     private boolean wasOwnPodRead;
     /** Whether the watch has shown an older version than was known: a LIST has to tell whether history was rewritten. */
     private boolean rewriteSuspected;
+    /** Place of the latest discovery that history was rewritten: answers to earlier requests may come from the lost history. */
+    private long historySince;
     private Status published;
     private final Map<Matter, Long> lastWarned = new EnumMap<>(Matter.class);
 
@@ -1782,7 +1784,8 @@ final class Elector {
         }
     }
 
-    private void onReply(Effect.Request request, Reply reply) {
+    private void onReply(Effect.Request request, Reply answer) {
+        Reply reply = request.sequence() > historySince ? answer : new Reply.Failed("sent before etcd was restored", 0);
         Reply outcome = outcome(request, reply);
         requests.answered(request, outcome, now);
         forgetIfHistoryWasRewritten(request, reply);
@@ -1847,6 +1850,7 @@ final class Elector {
             lease.forget();
             group.forget();
             rewriteSuspected = false;
+            historySince = requests.nextSequence();
             role = new Role.Following(switch (role) {
                 case Role.Following following -> following.notBefore();
                 case Role.Acquiring acquiring -> acquiring.notBefore;

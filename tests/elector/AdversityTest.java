@@ -381,6 +381,23 @@ class AdversityTest {
     }
 
     @Test
+    void an_answer_of_the_lost_history_does_not_count() {
+        bench.follow();
+        Lease known = bench.lease();
+        Pod own = bench.pod(SELF);
+        bench.hold(request -> request instanceof Effect.GetPod);
+        bench.turn(new Event.PodRemoved(SELF, own.version()));
+        Effect.GetPod get = bench.open(Effect.GetPod.class);
+        bench.answer(request -> request instanceof Effect.GetLease ? new Reply.LeaseReply(new Lease("1", known.uid(), "", 15, null, null, 1,
+                null, "", known.origin()), false) : null);
+        bench.silenceWatches();
+        bench.run(Duration.ofSeconds(10));
+        assertTrue(logged(Level.WARN).contains("resource versions went back"), logged(Level.WARN));
+        bench.turn(new Event.Replied(get, new Reply.PodReply(own)));
+        assertEquals(List.of(), bench.status().participants());
+    }
+
+    @Test
     void an_older_lease_that_is_written_back_does_not_pass_for_a_renewal_of_another_process() {
         bench.follow();
         bench.takeLease(SELF); // by another process for this pod

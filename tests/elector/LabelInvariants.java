@@ -89,10 +89,11 @@ final class LabelInvariants {
         epochGrows(process, Long.parseLong(epoch));
     }
 
-    /** The epoch, which applications use as a fencing token, never goes back. */
+    /** The epoch, which applications use as a fencing token, never goes back, unless etcd was restored. */
     private void epochGrows(SimulatedProcess process, long epoch) {
         String uid = process.pod().uid();
-        Invariants.require(epoch > latestEpoch || epoch == latestEpoch && uid.equals(latestUid), "epoch",
+        boolean grows = epoch > latestEpoch || epoch == latestEpoch && uid.equals(latestUid);
+        Invariants.require(grows || world.server.history() > 0, "epoch",
                 () -> process + " is labelled with epoch " + epoch + " after " + latestEpoch);
         latestEpoch = epoch;
         latestUid = uid;

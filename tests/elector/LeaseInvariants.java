@@ -130,11 +130,12 @@ final class LeaseInvariants {
 
     /**
      * The last holder of a Lease waits one retry-period more than others, and so does a labelled pod that has never seen a holder; half of it
-     * if another is preferred, since all others wait for that one; not at all if it is preferred itself.
+     * if another is preferred, since all others wait for that one; not at all if it is preferred itself. After etcd was restored nobody
+     * knows of the holders that are lost.
      */
     private void lastHolderWaits(SimulatedProcess process, String preferred) {
         String pod = process.pod().name();
-        if (pod.equals(preferred)) {
+        if (pod.equals(preferred) || restoredAt >= 0) {
             return;
         }
         long wait = process.config().retryPeriod().toNanos() / (preferred.isEmpty() ? 1 : 2);
