@@ -1043,6 +1043,7 @@ final class KnownLease {
         known = false;
         lease = null;
         version = "0";
+        goneUid = null;
         mustBeRead = false;
         watchBehindSince = Elector.NEVER;
     }
