@@ -65,9 +65,11 @@ import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeParseException;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -962,6 +964,8 @@ final class KnownLease {
 
     /** A recorded lease duration above this is ignored as a manual edit. */
     private static final int LONGEST_DURATION_SECONDS = 3600;
+    /** More than there are in a lease-duration, after which the record is free in any case. */
+    private static final int MOST_ATTEMPTS = 30;
 
     private final long leaseDuration;
     private final long retryPeriod;
@@ -986,9 +990,9 @@ final class KnownLease {
     private boolean mustBeRead;
     /** Claim of the first observation, null if there was none: if it is of the own pod, a predecessor in this pod has made it. */
     private Claim firstClaim;
-    /** What this process last wrote, and last tried to write: they tell its claims from those of another process for the same pod. */
+    /** What this process last wrote, and what it tried to write: they tell its claims from those of another process for the same pod. */
     private Lease ownLease;
-    private Lease attempt;
+    private final Deque<Lease> attempts = new ArrayDeque<>();
     private long lastEventAt;
     /** Since when a reply is known that is newer than what the watch shows; NEVER if there is none. */
     private long watchBehindSince = Elector.NEVER;
@@ -1099,9 +1103,12 @@ final class KnownLease {
         this.mustBeRead = mustBeRead;
     }
 
-    /** This process tries to write this record. */
+    /** This process tries to write this record. A write whose answer was lost may be executed after the next one was sent. */
     void attempted(Lease put) {
-        attempt = put;
+        attempts.addLast(put);
+        if (attempts.size() > MOST_ATTEMPTS) {
+            attempts.removeFirst();
+        }
     }
 
     /** A GET has proved that no pod of this uid runs any more: a Lease with its claim is free, for good, since uids are never reused. */
@@ -1150,7 +1157,7 @@ final class KnownLease {
         if (!isHeld() || !lease.holder().equals(pod) || claim() != null && !namesPod(pod, uid)) {
             return false;
         }
-        return lease.hasTimesOf(ownLease) || lease.hasTimesOf(attempt)
+        return lease.hasTimesOf(ownLease) || attempts.stream().anyMatch(lease::hasTimesOf)
                 || claim() != null && (claim().isSameWin(firstClaim) || claim().isSameWin(ownLease == null ? null : ownLease.claim()));
     }
 

@@ -40,6 +40,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** A sidecar reaches every API server that kubectl reaches, by the same kubeconfigs; what it cannot use gets one line. */
 @Tag(SidecarCommand.TAG)
+@Patient.WithProcesses
 class ConnectionTest {
 
     private static final String LOG_TIME = "20\\d\\d-[01]\\d-[0-3]\\dT[0-2]\\d:[0-5]\\d:[0-5]\\d\\.\\d{3}(Z|[-+]\\d\\d:\\d\\d)";

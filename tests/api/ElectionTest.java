@@ -15,6 +15,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What sidecar processes do on a real API server: elect, label, hand over, take over, come back. */
 @Real
+@Patient.WithProcesses
 class ElectionTest {
 
     @RegisterExtension

@@ -398,6 +398,22 @@ class AdversityTest {
     }
 
     @Test
+    void a_win_whose_request_was_executed_after_the_next_one_was_sent_is_the_own() {
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.start();
+        Effect.PutLease first = bench.open(Effect.PutLease.class);
+        bench.turn(new Event.Replied(first, new Reply.Failed("connection reset", 0)));
+        bench.run(1000);
+        Effect.PutLease second = bench.open(Effect.PutLease.class);
+        bench.mark();
+        bench.execute(first);
+        bench.turn(new Event.Replied(second, new Reply.Conflict()));
+        bench.hold(request -> false);
+        bench.run(500);
+        assertTrue(bench.status().leading(), bench.asked().toString());
+    }
+
+    @Test
     void an_older_lease_that_is_written_back_does_not_pass_for_a_renewal_of_another_process() {
         bench.follow();
         bench.takeLease(SELF); // by another process for this pod

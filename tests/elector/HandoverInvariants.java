@@ -253,7 +253,8 @@ final class HandoverInvariants {
         boolean joined = othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
         Invariants.require(joined || to.patchedBeforeTrue() == ended.off, "I3",
                 () -> to + " wrote " + to.patchedBeforeTrue() + " between " + ended.off + " and its promotion");
-        Invariants.require(joined || to.askedBeforeTrue() == ended.off, "I3",
+        boolean severalWere = world.mix.isOn(Fault.FOREIGN_TRUE); // labelled: these are fenced at the same time
+        Invariants.require(joined || severalWere || to.askedBeforeTrue() == ended.off, "I3",
                 () -> to + " sent " + to.askedBeforeTrue() + " between " + ended.off + " and its promotion");
         long took = world.now() - ended.releasedAt;
         boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches); // until then, that pod blocks it

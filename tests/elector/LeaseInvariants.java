@@ -29,6 +29,8 @@ final class LeaseInvariants {
     private long restoredAt = -1;
     /** Since when a pod is Ready, alive and has all keys, by its name. */
     private final Map<String, Long> readySince = new HashMap<>();
+    /** When a pod was last so no longer: another one may be the newest since. */
+    private long latestLeft;
 
     LeaseInvariants(Simulation world, LabelInvariants labels) {
         this.world = world;
@@ -152,8 +154,8 @@ final class LeaseInvariants {
     void podRevised(String name, StoredPod pod) {
         if (pod != null && pod.isAlive() && pod.ready() && pod.hasAllKeys()) {
             readySince.putIfAbsent(name, world.now());
-        } else {
-            readySince.remove(name);
+        } else if (readySince.remove(name) != null) {
+            latestLeft = world.now();
         }
     }
 
@@ -163,7 +165,7 @@ final class LeaseInvariants {
         StoredPod newest = world.server.pods().values().stream().filter(p -> !p.name().startsWith(Workload.OTHERS) && p.isAlive() && p.ready())
                 .max(Comparator.comparing(StoredPod::created).thenComparing(StoredPod::name)).orElse(own);
         boolean isOlder = own != null && newest != null && !own.revision().equals(newest.revision());
-        long known = !isOlder ? 0 : Math.max(readySince.getOrDefault(newest.name(), Long.MAX_VALUE), process.startedAt());
+        long known = !isOlder ? 0 : Math.max(Math.max(readySince.getOrDefault(newest.name(), Long.MAX_VALUE), latestLeft), process.startedAt());
         boolean late = HandoverInvariants.isNewsLate(world) || process.isPolling();
         Invariants.require(!isOlder || late || known > freeSince - Simulation.SECOND
                         || process.measured(world.now() - freeSince) + Simulation.MS / 1000 >= process.config().retryPeriod().toNanos(),
@@ -211,7 +213,8 @@ final class LeaseInvariants {
     /** I4: who wins and is not disturbed is labelled within a second, or within five where also its own pod is busy. */
     private void isLabelled(SimulatedProcess process, int wins, long allowed) {
         boolean isHarder = !world.others.hasSparedHolderSince(world.now() - allowed)
-                || world.mix.isOn(Fault.BUSY_POD) && world.mix.isOn(Fault.FOREIGN_TRUE); // a busy pod that is labelled has to be fenced
+                || world.mix.isOn(Fault.BUSY_POD) && (world.mix.isOn(Fault.FOREIGN_TRUE) // a busy pod that is labelled has to be fenced
+                        || labels.labelled().stream().anyMatch(pod -> !pod.equals(process.pod().name())));
         if (allowed == Simulation.SECOND && isHarder) {
             return;
         }
@@ -255,8 +258,9 @@ final class LeaseInvariants {
 
     /** The same from the holder's side, and the way back after a restart: a process that runs undisturbed keeps its pod's Lease. */
     private void ownerIsAway(SimulatedServer.Sender sender, StoredLease before) {
-        if (before.writer() == null || world.mix.isOn(Fault.PATCH_REFUSED) || HandoverInvariants.isNewsLate(world)) {
-            return;
+        if (before.writer() == null || world.mix.isOn(Fault.PATCH_REFUSED) || world.mix.isOn(Fault.POD_WRITES_REWRITTEN)
+                || HandoverInvariants.isNewsLate(world)) {
+            return; // also where its pod has lost its keys for good
         }
         for (SimulatedProcess process : world.workload.processes()) {
             boolean owns = process.pod().uid().equals(before.writer().uid()) && (process == writer && process.knowsWin(latestWin)
