@@ -247,8 +247,8 @@ final class HandoverInvariants {
     private void moved(Move ended, SimulatedProcess to) {
         SimulatedProcess by = ended.offBy;
         boolean byThird = by != null && by != ended.from && by != to;
-        if (by == ended.from && !ended.expected || byThird && toldToGo.containsKey(by.pod().uid())) {
-            return; // nobody could be expected to take over, or whoever took over was told to go as well
+        if (by == ended.from && !ended.expected || byThird && (toldToGo.containsKey(by.pod().uid()) || by.sinceGivingBack() >= 0)) {
+            return; // nobody could be expected to take over, or whoever took over was told to go as well, or could not be labelled
         }
         Invariants.require(by == to, "I3", () -> "the label of " + ended.from + " was taken off by " + by + ", not by its successor " + to);
         boolean joined = othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
