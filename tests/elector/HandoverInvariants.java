@@ -255,7 +255,8 @@ final class HandoverInvariants {
         Invariants.require(joined || to.patchedBeforeTrue() == ended.off, "I3",
                 () -> to + " wrote " + to.patchedBeforeTrue() + " between " + ended.off + " and its promotion");
         boolean severalWere = world.mix.isOn(Fault.FOREIGN_TRUE); // labelled: these are fenced at the same time
-        Invariants.require(joined || severalWere || to.askedBeforeTrue() == ended.off, "I3",
+        boolean hadToWait = world.mix.isOn(Fault.RETRY_AFTER) && to.askedBeforeTrue() instanceof Effect.PutLease;
+        Invariants.require(joined || severalWere || hadToWait || to.askedBeforeTrue() == ended.off, "I3",
                 () -> to + " sent " + to.askedBeforeTrue() + " between " + ended.off + " and its promotion");
         long took = world.now() - ended.releasedAt;
         boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches); // until then, that pod blocks it
