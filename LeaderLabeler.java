@@ -148,9 +148,10 @@ import sun.misc.Signal;
  * <p><b>How to read this file.</b> From top to bottom: the command line; {@link Config}, which holds every rule about settings; the values
  * ({@link Claim}, {@link Lease}, {@link Pod}, {@link ResourceVersion}); {@link Event}, {@link Reply}, {@link Effect}, {@link Status} and
  * {@link Statistics}, by which the elector talks to the rest; {@link Role}, {@link KnownLease}, {@link KnownGroup}, {@link Requests} and
- * {@link Counters}, its state; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it; {@link Kubernetes}, which alone sends requests to the API server;
- * {@link Environment}, {@link Kubeconfig} and {@link ExecPlugin}, which find and authenticate the connection; and what people, probes and
- * the application see: {@link RequiredAccess}, {@link PermissionCheck}, {@link RoleFile} and {@link HttpEndpoint}.
+ * {@link Counters}, its state; {@link Elector}, the whole algorithm as a pure state machine; {@link Sidecar}, the thread that drives it;
+ * {@link Kubernetes}, which alone sends requests to the API server; {@link Environment}, {@link Kubeconfig} and {@link ExecPlugin}, which
+ * find and authenticate the connection; and what people, probes and the application see: {@link RequiredAccess}, {@link PermissionCheck},
+ * {@link RoleFile} and {@link HttpEndpoint}.
  */
 @Command(name = "leader-labeler", sortOptions = false, usageHelpAutoWidth = true, versionProvider = LeaderLabeler.Versions.class,
         description = "Elects one leader among the pods of a group and labels it, so that a Service can select it.",
@@ -2493,8 +2494,8 @@ final class Elector {
     }
 
     /**
-     * A busy pod has to be written soon after it was read, by a leader after a renewal. Where a budget is spent, the read therefore waits until
-     * it allows all of these requests, because each of them would otherwise wait by itself.
+     * A busy pod has to be written soon after it was read, by a leader after a renewal. Where a budget is spent, the read therefore waits
+     * until it allows all of these requests, because each of them would otherwise wait by itself.
      */
     private void sendGetPod(String name, String suspectUid) {
         long budgetAt = Math.max(requests.budgetForTwoAt(name), role instanceof Role.Leading ? requests.budgetAt(Requests.LEASE) : 0);

@@ -88,8 +88,8 @@ class ExhaustiveTest {
     /** What the search is for: each of these faults was once in the program, and in none of the schedules that were drawn. */
     @ParameterizedTest(name = "{0}")
     @MethodSource
-    void the_search_notices_when(String fault, String script, String method, String body) {
-        String violated = PatchedProgram.with(List.of(List.of(PatchedProgram.method(method, body)))).violated(1, script);
+    void the_search_notices_when(String fault, String script, List<PatchedProgram.Edit> edits) {
+        String violated = PatchedProgram.with(List.of(edits)).violated(1, script);
         System.out.println("exhaustive: " + fault + ": " + violated);
         assertTrue(violated != null, "nothing is violated");
     }
@@ -97,9 +97,12 @@ class ExhaustiveTest {
     static Stream<Arguments> the_search_notices_when() {
         return Stream.of(
                 Arguments.of("a 404 removes a pod that was observed since", "leader's pod replaced under its name of 2",
-                        "KnownGroup.observeMissing", "return original(name, Long.MAX_VALUE);"),
+                        List.of(PatchedProgram.method("KnownGroup.observeMissing", "return original(name, Long.MAX_VALUE);"))),
                 Arguments.of("a 404 removes a Lease that was observed since", "first election with a Lease that somebody creates of 1",
-                        "KnownLease.observeMissing", "original(Long.MAX_VALUE, now, wallClock);"));
+                        List.of(PatchedProgram.method("KnownLease.observeMissing", "original(Long.MAX_VALUE, now, wallClock);"),
+                                // What is read next would contradict that, and the process would start anew.
+                                PatchedProgram.method("KnownLease.isContradictedBy",
+                                        "return observedSequence < requestSequence && isOlder(reply.version());"))));
     }
 
     /** A setting from the environment, else from the system properties; null if neither has it. */

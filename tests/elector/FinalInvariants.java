@@ -144,7 +144,8 @@ final class FinalInvariants {
                 () -> "the Lease records another duration: " + lease);
         ours().forEach(pod -> {
             boolean leads = pod.name().equals(leader.pod().name());
-            boolean right = pod.finished() || world.server.refusesPatches(pod.name()) ? !pod.isLabelled() : Boolean.toString(leads).equals(pod.leadership())
+            boolean right = pod.finished() || world.server.refusesPatches(pod.name()) ? !pod.isLabelled()
+                    : Boolean.toString(leads).equals(pod.leadership())
                     && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
             Invariants.require(right, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
         });

@@ -124,7 +124,8 @@ final class HandoverInvariants {
         for (SimulatedProcess process : world.workload.processes()) {
             boolean waits = process.config().handover() == Handover.AFTER_EXIT && !process.isTold();
             boolean isOther = process.pod().process() != process && !process.isTold();
-            Invariants.require(waits || isOther || !process.pod().uid().equals(uid), "I4", () -> process + " was told to go, but keeps the Lease");
+            Invariants.require(waits || isOther || !process.pod().uid().equals(uid), "I4",
+                    () -> process + " was told to go, but keeps the Lease");
         }
     }
 

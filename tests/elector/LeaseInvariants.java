@@ -165,7 +165,8 @@ final class LeaseInvariants {
         StoredPod newest = world.server.pods().values().stream().filter(p -> !p.name().startsWith(Workload.OTHERS) && p.isAlive() && p.ready())
                 .max(Comparator.comparing(StoredPod::created).thenComparing(StoredPod::name)).orElse(own);
         boolean isOlder = own != null && newest != null && !own.revision().equals(newest.revision());
-        long known = !isOlder ? 0 : Math.max(Math.max(readySince.getOrDefault(newest.name(), Long.MAX_VALUE), latestLeft), process.startedAt());
+        long newestSince = !isOlder ? 0 : Math.max(readySince.getOrDefault(newest.name(), Long.MAX_VALUE), latestLeft);
+        long known = Math.max(newestSince, process.startedAt());
         boolean late = HandoverInvariants.isNewsLate(world) || process.isPolling();
         Invariants.require(!isOlder || late || known > freeSince - Simulation.SECOND
                         || process.measured(world.now() - freeSince) + Simulation.MS / 1000 >= process.config().retryPeriod().toNanos(),
@@ -184,7 +185,8 @@ final class LeaseInvariants {
     /** I4: a leader that is not labelled for a lease-duration gives the Lease back, also if it wins it anew. It has been so since now. */
     void leadsInVain(SimulatedProcess process) {
         long since = world.now();
-        long allowed = process.config().leaseDuration().multipliedBy(6).dividedBy(5).plus(process.config().retryPeriod().multipliedBy(2)).toNanos();
+        long allowed = process.config().leaseDuration().multipliedBy(6).dividedBy(5)
+                .plus(process.config().retryPeriod().multipliedBy(2)).toNanos();
         world.at(since + allowed + Simulation.SECOND, () -> {
             StoredPod own = world.server.pod(process.pod().name());
             boolean waits = own != null && own.terminating() && process.config().handover() == Handover.AFTER_EXIT;
@@ -252,8 +254,9 @@ final class LeaseInvariants {
         Long recorded = before.seconds();
         long duration = recorded == null || recorded > 3600 ? own : recorded * Simulation.SECOND;
         boolean wasRestored = world.server.history() > 0; // a holder that was gone for good may be back
-        Invariants.require(wasRestored || measured + Simulation.MS / 1000 >= duration, "I5", () -> sender.who() + " took the Lease from " + before.holder()
-                + ", which had renewed it " + age / Simulation.MS + "ms ago; recorded are " + duration / Simulation.MS + "ms");
+        Invariants.require(wasRestored || measured + Simulation.MS / 1000 >= duration, "I5",
+                () -> sender.who() + " took the Lease from " + before.holder() + ", which had renewed it " + age / Simulation.MS
+                        + "ms ago; recorded are " + duration / Simulation.MS + "ms");
     }
 
     /** The same from the holder's side, and the way back after a restart: a process that runs undisturbed keeps its pod's Lease. */

@@ -264,7 +264,8 @@ class SabotageTest {
         return List.of(
                 sabotage("transitions grow beyond what the API server takes", "I4", "TRANSITIONS_MAX CRASH",
                         PatchedProgram.snippet("transitions == Integer.MAX_VALUE ? 0 : transitions + 1", "transitions + 1")),
-                sabotage("a touch of the Lease postpones its expiry", "I4", "LEASE_TOUCHED+SIDECAR_DEAD", method("Lease.hasSameRecord", "return false;")),
+                sabotage("a touch of the Lease postpones its expiry", "I4", "LEASE_TOUCHED+SIDECAR_DEAD",
+                        method("Lease.hasSameRecord", "return false;")),
                 sabotage("only a claim tells who holds the Lease", "I5", "LEASE_ANNOTATION_STRIPPED+SIGTERM",
                         method("Lease.hasTimesOf", "return false;")),
                 sabotage("a second process for the same pod passes for a predecessor", "I5", "SECOND_PROCESS",
@@ -281,7 +282,8 @@ class SabotageTest {
                 sabotage("the last holder does not wait", "last holder", "LEASE_EMPTIED", method("lastHolder", "return \"\";")),
                 sabotage("an unknown last holder is not the labelled pod", "last holder", "LEASE_DELETED CRASH",
                         method("lastHolder", "return lease.lastHolder();")),
-                sabotage("a pod of an older revision does not wait", "revision", "ROLLING_UPDATE+LEASE_EMPTIED", method("isOfOlderRevision", "return false;")),
+                sabotage("a pod of an older revision does not wait", "revision", "ROLLING_UPDATE+LEASE_EMPTIED",
+                        method("isOfOlderRevision", "return false;")),
                 sabotage("a leader that has no claim is waited for", "I3", "LEASE_STRANGER+POD_DELETED",
                         method("awaitsFence", "return original() || isTerminating() && lease.isHeld() && lease.claim() == null"
                                 + " && stopAt != NEVER && !reachedElseWakeAt(stopAt + FENCE_TIMEOUT);")));
@@ -290,7 +292,8 @@ class SabotageTest {
     /** The preferred leader gets the Lease, and is offered it neither too soon nor for ever. */
     private static List<Sabotage> preferring() {
         return List.of(
-                sabotage("the preferred leader is offered nothing", "preferred", "LEADER_PREFERRED", method("shouldOfferToPreferred", "return false;")),
+                sabotage("the preferred leader is offered nothing", "preferred", "LEADER_PREFERRED",
+                        method("shouldOfferToPreferred", "return false;")),
                 sabotage("the Lease is offered as soon as another leader is preferred", "preferred", "LEADER_PREFERRED",
                         method("shouldOfferToPreferred", "return preferredLeader() != null && !group.isSelf(preferredLeader().name());")),
                 sabotage("the preferred leader waits longer than the others", "preferred", "LEADER_PREFERRED",
@@ -311,7 +314,8 @@ class SabotageTest {
                 sabotage("requests to one object have no budget", "I8", "LABELS_UNDONE", method("Requests.budgetAt", "return 0;")),
                 sabotage("a matter is warned of each time", "log", "LABELS_UNDONE", method("mayWarn", "return true;")),
                 sabotage("the own pod is whatever has its name", "I2", "POD_REPLACED+CRASH", method("onPodRead",
-                        "if (group.isSelf(get.name()) && reply instanceof Reply.PodReply ok && !wasOwnPodRead) { group.setUid(ok.pod().uid()); }"
+                        "if (group.isSelf(get.name()) && reply instanceof Reply.PodReply ok && !wasOwnPodRead) {"
+                                + " group.setUid(ok.pod().uid()); }"
                                 + " original();")),
                 sabotage("a write that changes nothing passes for a success", "said", "POD_WRITES_REWRITTEN",
                         method("outcome", "return reply;")));

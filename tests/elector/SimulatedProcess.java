@@ -287,7 +287,8 @@ final class SimulatedProcess {
     /** A write of the label that was answered by 200 and has no effect is told to the person on call. */
     private void saysWhatHasNoEffect(Effect.PatchPod patch, Pod made) {
         boolean hasEffect = patch.leadership() == null || patch.leadership().equals(made.leadership());
-        Invariants.require(hasEffect || saidRewritten || !alive, "said", () -> name + " does not say that " + Simulation.show(patch) + " has no effect");
+        Invariants.require(hasEffect || saidRewritten || !alive, "said",
+                () -> name + " does not say that " + Simulation.show(patch) + " has no effect");
     }
 
     private void noteLease(Event event) {

@@ -37,16 +37,15 @@ final class SourceText {
         return text.replace(old, replacement);
     }
 
-    /** Gives a method, which its type declares exactly once, another body where {@code variant} is played: see {@link PatchedProgram#method}. */
+    /** Gives a method, which its type declares exactly once, another body for {@code variant}: see {@link PatchedProgram#method}. */
     String withMethod(int variant, String type, String name, String body) {
         Declaration method = find(type, name);
         String oldName = name + "Before" + variant;
         String modifiers = grammar.substring(method.start, method.name).replaceAll("@\\w+\\s*", "");
-        String original = oldName + "(" + parameterNames(method).collect(Collectors.joining(", ")) + ");";
-        String newBody = ORIGINAL_CALL.matcher(body)
-                .replaceAll(call -> oldName + "(" + (call.group(1).isEmpty() ? "" : original.substring(oldName.length() + 1, original.length() - 1)));
+        String original = oldName + "(" + parameterNames(method).collect(Collectors.joining(", ")) + ")";
+        String newBody = ORIGINAL_CALL.matcher(body).replaceAll(call -> call.group(1).isEmpty() ? oldName + "(" : original);
         String changed = grammar.substring(method.start, method.body) + "{ if (" + PatchedProgram.isPlayed(variant) + ") { " + newBody + " }"
-                + (modifiers.contains("void ") ? " else { " + original + " }" : " return " + original) + " }";
+                + (modifiers.contains("void ") ? " else { " + original + "; }" : " return " + original + ";") + " }";
         return text.substring(0, method.start) + changed + "\n\n    " + modifiers + oldName + text.substring(method.parameters);
     }
 

@@ -86,7 +86,8 @@ final class Workload {
     }
 
     private void startContainer(SimulatedPod pod) {
-        boolean over = windingDown || pod.isRemoved() && (!pod.isCutOff() || world.isQuiet()) || pod.isFinished() || pod.hasAppExited() || pod.isBuried();
+        boolean over = windingDown || pod.isRemoved() && (!pod.isCutOff() || world.isQuiet()) || pod.isFinished() || pod.hasAppExited()
+                || pod.isBuried();
         if (over || pod.process() != null) {
             return;
         }
