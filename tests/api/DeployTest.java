@@ -2,6 +2,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.kubernetes.client.custom.V1Patch;
 import io.kubernetes.client.openapi.ApiClient;
@@ -21,7 +22,6 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import okhttp3.Response;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
@@ -173,6 +173,8 @@ class DeployTest {
     @ValueSource(strings = {"rbac", "leader", "example", "native-sidecar", "injection", "injection/names", "injection/namespace",
         "injection/network-policy/open", "injection/network-policy/isolated", "policy"})
     void the_api_server_takes_every_folder_without_a_warning(String folder) {
+        assumeTrue(!folder.equals("injection") || groups.server().minorVersion() >= InjectionTest.MINOR_VERSION,
+                "the injection needs Kubernetes 1." + InjectionTest.MINOR_VERSION);
         String namespace = groups.server().newRestrictedNamespace();
         Program.Outcome outcome = groups.server().tryKubectl("apply", "--dry-run=server", "-n", namespace, "-k",
                 DEPLOY.resolve(folder).toString());
@@ -268,7 +270,7 @@ class DeployTest {
     @ResourceLock(POLICY)
     void with_the_policy_a_sidecar_may_patch_its_keys_of_its_pods_and_no_more() {
         RealServer server = groups.server();
-        Assumptions.assumeTrue(server.canStop(), "the policy applies to a whole cluster, and this one is somebody else's");
+        assumeTrue(server.canStop(), "the policy applies to a whole cluster, and this one is somebody else's");
         Group group = groupWithRights();
         group.createPod("probe", ACCOUNT);
         group.createPod("stranger");
@@ -304,7 +306,7 @@ class DeployTest {
     @ResourceLock(POLICY)
     void with_the_policy_an_account_that_has_other_tasks_is_limited_only_as_a_sidecar() {
         RealServer server = groups.server();
-        Assumptions.assumeTrue(server.canStop(), "the policy applies to a whole cluster, and this one is somebody else's");
+        assumeTrue(server.canStop(), "the policy applies to a whole cluster, and this one is somebody else's");
         Group group = groups.empty(server.newNamespace(), ELECTION, Group.FAST);
         server.kubeconfigFor(group.namespace(), "shop");
         server.apply(group.namespace(), election("red", "--service-account=shop").output());

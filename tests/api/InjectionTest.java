@@ -51,7 +51,7 @@ class InjectionTest {
     static final Groups GROUPS = Groups.ofClass(() -> RealServer.start(ControlPlane.SERVICE_ACCOUNTS));
 
     /** The N of the first Kubernetes 1.N that serves admissionregistration.k8s.io/v1 MutatingAdmissionPolicy by default. */
-    private static final int MINOR_VERSION = 36;
+    static final int MINOR_VERSION = 36;
 
     private static RealServer server;
     /** For what is not stored. It has the service accounts default and shop. */
