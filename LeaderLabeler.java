@@ -609,8 +609,8 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
     }
 
     /**
-     * The record with which {@code claim}'s pod acquires or keeps this Lease. Transitions count changes of the holder, as in client-go; after
-     * the largest number that the API takes they begin again. {@code durationSeconds} is at most an hour, so that it fits an int.
+     * The record with which {@code claim}'s pod acquires or keeps this Lease. Transitions count changes of the holder, as in client-go;
+     * after the largest number that the API takes they begin again. {@code durationSeconds} is at most an hour, so that it fits an int.
      */
     Lease heldBy(Claim claim, long durationSeconds) {
         int changes = holder.equals(claim.pod()) ? transitions : transitions == Integer.MAX_VALUE ? 0 : transitions + 1;
@@ -652,8 +652,8 @@ record Pod(String name, String uid, String version, String leadership, String pa
     }
 
     /**
-     * What a write has to do to the deletion cost of a pod that is, or is not, to lead: the cost to write, empty to remove it, null to leave
-     * it alone. What another program wrote there is never touched. {@code cost} 0 is for none.
+     * What a write has to do to the deletion cost of a pod that is, or is not, to lead: the cost to write, empty to remove it, null to
+     * leave it alone. What another program wrote there is never touched. {@code cost} 0 is for none.
      */
     String deletionCostFor(boolean leads, int cost) {
         boolean isOwn = ownDeletionCost != null && ownDeletionCost.equals(deletionCost);
@@ -977,6 +977,7 @@ final class KnownLease {
     /** Place of the observation in the order of observations and requests. */
     private long observedSequence;
     private long changedAt;
+    /** The latest renewTime of any observed record. */
     private Instant latestTime = Instant.MIN;
     private long renewedAt;
     private long renewalInterval;
@@ -1210,7 +1211,7 @@ final class KnownLease {
         return changedAt;
     }
 
-    /** When the record was observed, if it has a later time than all before; 0 for an older one that somebody wrote back. */
+    /** When the observed record was first seen, if its renewTime is the latest so far; 0 if the record is an older one, written back. */
     long renewedAt() {
         return renewedAt;
     }
