@@ -666,7 +666,7 @@ record Pod(String name, String uid, String version, String leadership, String pa
 
 /**
  * Resource versions are decimal numbers that grow (KEP-5504). The order serves to discard stale observations. Safety rests on it in one
- * place: {@code Elector.isHarmless} asks which pods have changed since the LIST.
+ * place: {@code Elector.hasChangedSinceList}.
  */
 final class ResourceVersion {
 
@@ -965,8 +965,8 @@ final class KnownLease {
 
     /** A recorded lease duration above this is ignored as a manual edit. */
     private static final int LONGEST_DURATION_SECONDS = 3600;
-    /** More than there are in a lease-duration, after which the record is free in any case. */
-    private static final int MOST_ATTEMPTS = 30;
+    /** More than there are in a minute, after which an API server gives up a request, if retry-period is 0.7 s or more. */
+    private static final int MOST_ATTEMPTS = 100;
 
     private final long leaseDuration;
     private final long retryPeriod;
@@ -977,8 +977,6 @@ final class KnownLease {
     /** Place of the observation in the order of observations and requests. */
     private long observedSequence;
     private long changedAt;
-    /** The latest renewTime of any observed record. */
-    private Instant latestTime = Instant.MIN;
     private long renewedAt;
     private long renewalInterval;
     private String previousHolder = "";
@@ -1075,12 +1073,8 @@ final class KnownLease {
         if (!known) {
             firstClaim = seen == null ? null : seen.claim();
         }
-        if (seen != null && seen.renewTime() != null && seen.renewTime().isAfter(latestTime)) {
-            latestTime = seen.renewTime();
-            renewedAt = now;
-        } else if (restarts) {
-            renewedAt = 0;
-        }
+        boolean isRenewal = seen != null && claim() != null && claim().isRenewedBy(seen.claim());
+        renewedAt = isRenewal ? now : restarts ? 0 : renewedAt;
         known = true;
         lease = seen;
         version = seenVersion;
@@ -1211,7 +1205,7 @@ final class KnownLease {
         return changedAt;
     }
 
-    /** When the observed record was first seen, if its renewTime is the latest so far; 0 if the record is an older one, written back. */
+    /** When the observed record was first seen, if it renewed the one before; 0 for another win, or an older record that was written back. */
     long renewedAt() {
         return renewedAt;
     }
@@ -1270,6 +1264,9 @@ final class KnownGroup {
     private final Map<String, String> removed = new TreeMap<>();
     private boolean known;
     private String uid;
+    /** The newest list of the whole group, and the place of that observation: no other pod with the leadership key is as old. */
+    private String listed = "0";
+    private long listedSequence;
     /** The newest version of any pod or list that was observed, and the place of that observation. */
     private String newest = "0";
     private long newestSequence;
@@ -1290,7 +1287,12 @@ final class KnownGroup {
         }
         seen.forEach(pod -> observe(pod, now));
         known = true;
-        noteVersion(version, sequence.getAsLong());
+        long place = sequence.getAsLong();
+        noteVersion(version, place);
+        if (ResourceVersion.isNewer(version, listed)) {
+            listed = version;
+            listedSequence = place;
+        }
     }
 
     private void noteVersion(String version, long place) {
@@ -1323,6 +1325,7 @@ final class KnownGroup {
         stale.clear();
         removed.clear();
         known = false;
+        listed = "0";
         newest = "0";
     }
 
@@ -1340,6 +1343,12 @@ final class KnownGroup {
         pods.put(seen.name(), new Observation(seen, place, isReadinessNew ? now : last.readinessSince()));
         stale.remove(seen.name());
         noteVersion(seen.version(), place);
+    }
+
+    /** Whether a pod that a request of that place in the order has found is missing from a list that is newer, and was observed later. */
+    boolean hasLeft(Pod found, long requestSequence) {
+        return !pods.containsKey(found.name()) && found.leadership() != null && requestSequence < listedSequence
+                && ResourceVersion.isNewer(listed, found.version());
     }
 
     /** A pod has left the watched group at this version. Returns false, and removes nothing, if a newer observation is known. */
@@ -1620,7 +1629,7 @@ final class Counters {
  * another pod, in addition rests on an observation that is <em>older than the leader's latest successful write of the Lease</em> ({@link
  * #patchUnderLease}). Writes that only add missing keys or take the own label off need no more: they never write {@code true}. A
  * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
- * however late. No clock is involved; clocks decide only how soon, never whether. Versions are compared in one place, {@link #isHarmless}.
+ * however late. No clock is involved; clocks decide only how soon, never whether. Versions are compared in one place, {@link #hasChangedSinceList}.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
@@ -1680,9 +1689,9 @@ final class Elector {
     private Instant lastLeaseTime = Instant.EPOCH;
     /** Whether the own pod has been read by name: its uid is that of a pod that existed. */
     private boolean wasOwnPodRead;
-    /** Whether the watch has shown an older version than was known: a LIST has to tell whether history was rewritten. */
-    private boolean rewriteSuspected;
-    /** Place of the latest discovery that history was rewritten: answers to earlier requests may come from the lost history. */
+    /** Place at which the watch showed an older version than was known: a LIST sent later has to tell whether history was rewritten. */
+    private long rewriteSuspectedAt = NEVER;
+    /** See {@link #historySince()}. Answers to earlier requests may come from the lost history. */
     private long historySince;
     private Status published;
     private final Map<Matter, Long> lastWarned = new EnumMap<>(Matter.class);
@@ -1736,6 +1745,11 @@ final class Elector {
         return role;
     }
 
+    /** Place, in the order of observations and requests, of the latest discovery that history was rewritten; 0 before the first. */
+    long historySince() {
+        return historySince;
+    }
+
     // --- What an event shows -----------------------------------------------------------------------------------------
 
     private void observe(Event event) {
@@ -1751,8 +1765,9 @@ final class Elector {
                 lease.observe(null, deleted.version(), now, wallClock);
             }
             case Event.PodsListed listed -> {
-                rewriteSuspected |= group.isContradictedBy(listed.pods(), listed.version(), NEVER);
-                renewBeforeWritesIf(rewriteSuspected);
+                boolean isContradicted = group.isContradictedBy(listed.pods(), listed.version(), NEVER);
+                renewBeforeWritesIf(isContradicted);
+                rewriteSuspectedAt = isContradicted ? requests.nextSequence() : rewriteSuspectedAt;
                 group.observe(listed.pods(), listed.version(), now);
             }
             case Event.PodUpdated updated -> group.observe(updated.pod(), now);
@@ -1810,7 +1825,7 @@ final class Elector {
             }
             case Effect.ListPods list -> {
                 if (reply instanceof Reply.PodListReply all) {
-                    rewriteSuspected = false;
+                    rewriteSuspectedAt = list.sequence() > rewriteSuspectedAt ? NEVER : rewriteSuspectedAt;
                     group.observe(all.pods(), all.version(), now);
                     if (role instanceof Role.Acquiring acquiring && acquiring.listSentFor != null) {
                         acquiring.listedFor = acquiring.listSentFor;
@@ -1859,7 +1874,7 @@ final class Elector {
             }
             lease.forget();
             group.forget();
-            rewriteSuspected = false;
+            rewriteSuspectedAt = NEVER;
             historySince = requests.nextSequence();
             role = new Role.Following(switch (role) {
                 case Role.Following following -> following.notBefore();
@@ -1927,7 +1942,7 @@ final class Elector {
                     exitReplaced(ok.pod());
                 } else {
                     wasOwnPodRead |= isSelf;
-                    observePod(ok.pod());
+                    observePod(ok.pod(), get.sequence());
                 }
             }
             case Reply.NotFound notFound -> {
@@ -1944,9 +1959,12 @@ final class Elector {
         }
     }
 
-    /** A pod without the leadership key is not watched, so only a leader, which restores the key, keeps it in view. */
-    private void observePod(Pod seen) {
-        if (seen.leadership() != null || group.isSelf(seen.name()) || role instanceof Role.Leading) {
+    /** A pod without the leadership key is not watched, so only a leader, which restores the key of a pod that is alive, keeps it in view. */
+    private void observePod(Pod seen, long requestSequence) {
+        if (group.hasLeft(seen, requestSequence)) {
+            return;
+        }
+        if (seen.leadership() != null || group.isSelf(seen.name()) || role instanceof Role.Leading && seen.isAlive()) {
             group.observe(seen, now);
         } else {
             group.observeRemoved(seen.name(), seen.version());
@@ -1973,7 +1991,7 @@ final class Elector {
         counters.patched(result, result.equals("ok") && patch.healing());
         Observation last = group.get(patch.name());
         if (reply instanceof Reply.PodReply ok) {
-            observePod(ok.pod());
+            observePod(ok.pod(), patch.sequence());
         } else if (!(reply instanceof Reply.NotSent)
                 && (last == null || !ResourceVersion.isNewer(last.pod().version(), patch.version()))) {
             group.markStale(patch.name()); // otherwise the watch has already shown what the patch did not rest on
@@ -1990,7 +2008,7 @@ final class Elector {
         }
         checkWatchLiveness();
         rereadPods();
-        if (rewriteSuspected && !(role instanceof Role.Acquiring)) {
+        if (rewriteSuspectedAt != NEVER && !(role instanceof Role.Acquiring)) {
             send(Requests.GROUP, Effect.ListPods::new);
         }
         switch (role) {
@@ -2088,16 +2106,19 @@ final class Elector {
     /**
      * How long this pod waits for higher-ranked pods before it acquires a free Lease: the preferred leader first, then Ready pods, then the
      * newest, the last holder at the end. While the preferred leader can lead, the others wait longer, and the one that offered the Lease, and
-     * so is still labelled, is the first to take it back.
+     * so is still labelled, is the first to take it back. A preferred leader that was the last holder and is not labelled could not be.
      */
     private long acquireDelay(Pod own) {
         Pod preferred = preferredLeader();
-        if (preferred != null && (preferred == own || own.isLabelled() && own.ready() && !isOfOlderRevision(own))) {
-            return preferred == own ? 0 : retryPeriod / 2;
-        }
-        List<Pod> others = others().filter(Pod::isAlive).toList();
         String last = lastHolder();
         boolean wasLast = own.name().equals(last);
+        if (preferred == own && (own.isLabelled() || !wasLast)) {
+            return 0;
+        }
+        if (preferred != null && preferred != own && own.isLabelled() && own.ready() && !isOfOlderRevision(own)) {
+            return retryPeriod / 2;
+        }
+        List<Pod> others = others().filter(Pod::isAlive).toList();
         long before = others.stream().filter(p -> wasLast || !p.name().equals(last) && RANKING.compare(p, own) < 0).count();
         boolean anotherIsReady = !own.ready() && others.stream().anyMatch(Pod::ready);
         boolean waitsLonger = wasLast || anotherIsReady || preferred != null || isOfOlderRevision(own);
@@ -2301,14 +2322,14 @@ final class Elector {
                 warn(Matter.FENCE_FAILS, "promotion waits for the fence of pod " + other.pod().name() + " answer=\"" + failure
                         + "\"; grant the sidecar the right to patch it, or delete it");
             }
-            needsRenewal |= !patchUnderLease(leading, other, "false");
+            needsRenewal |= !patchUnderLease(leading, other, "false", fencingEpoch(leading, other.pod()));
         }
         return needsRenewal;
     }
 
     /** The other pods that are not fenced and are, or are not, harmless. */
     private List<Observation> unfenced(Role.Leading leading, boolean isHarmless) {
-        return group.others().filter(o -> isOurs(o.pod()) && !isFenced(o.pod(), leading.epoch)
+        return group.others().filter(o -> isOurs(o.pod()) && !isFenced(leading, o.pod())
                 && isHarmless(leading, o.pod()) == isHarmless).toList();
     }
 
@@ -2317,14 +2338,28 @@ final class Elector {
      * listed. A {@code true} that a former leader still has in flight rests on a version no newer than the listed one, so it is refused.
      */
     private static boolean isHarmless(Role.Leading leading, Pod pod) {
-        return !pod.isLabelled() && ResourceVersion.isNewer(pod.version(), leading.listVersion);
+        return !pod.isLabelled() && hasChangedSinceList(leading, pod);
     }
 
-    private static boolean isFenced(Pod pod, String epoch) {
+    /**
+     * Whether this leader has fenced the pod. Its keys alone do not prove that: a pod may have come with them, from a template that was
+     * copied from another pod.
+     */
+    private static boolean isFenced(Role.Leading leading, Pod pod) {
         if (pod.finished()) {
             return !pod.isLabelled();
         }
-        return "false".equals(pod.leadership()) && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
+        return "false".equals(pod.leadership()) && "true".equals(pod.participation()) && leading.epoch.equals(pod.epoch())
+                && hasChangedSinceList(leading, pod);
+    }
+
+    private static boolean hasChangedSinceList(Role.Leading leading, Pod pod) {
+        return ResourceVersion.isNewer(pod.version(), leading.listVersion);
+    }
+
+    /** Only a write that changes the pod fences it, so one that came with this leader's epoch gets another value. */
+    private static String fencingEpoch(Role.Leading leading, Pod pod) {
+        return leading.epoch.equals(pod.epoch()) && !hasChangedSinceList(leading, pod) ? NO_EPOCH + "@" + pod.version() : leading.epoch;
     }
 
     /** Returns false if the promotion waits for a renewal. */
@@ -2335,14 +2370,14 @@ final class Elector {
             reportPromotion(leading);
             return true;
         }
-        return patchUnderLease(leading, own, "true");
+        return patchUnderLease(leading, own, "true", leading.epoch);
     }
 
     /**
      * A leader's pod write, under the rule that keeps every pod but one from being labelled: it rests on an observation older than the
      * latest successful write of the Lease. Returns false if the Lease has to be renewed first.
      */
-    private boolean patchUnderLease(Role.Leading leading, Observation observation, String leadership) {
+    private boolean patchUnderLease(Role.Leading leading, Observation observation, String leadership, String epoch) {
         Pod pod = observation.pod();
         if (group.isStale(pod.name()) || requests.isPending(pod.name())) {
             return true;
@@ -2350,7 +2385,7 @@ final class Elector {
         if (!isCovered(leading, observation)) {
             return false;
         }
-        if (sendPatch(pod, leadership, "true", leading.epoch) && "true".equals(leadership)) {
+        if (sendPatch(pod, leadership, "true", epoch) && "true".equals(leadership)) {
             promotedOnVersion = pod.version();
         }
         return true;
@@ -2387,7 +2422,7 @@ final class Elector {
             finishReleasing(releasing);
             return;
         }
-        if (releasing.reason == Role.Reason.UNREADY && mayCarryLabel()) {
+        if (releasing.reason == Role.Reason.UNREADY && isHeldBySelf() && mayCarryLabel()) {
             sendSelfFence();
             return;
         }
@@ -2430,9 +2465,12 @@ final class Elector {
         return own == null || own.isLabelled() || own.version().equals(promotedOnVersion);
     }
 
-    /** Whether another process for this pod leads: it has renewed the Lease since. An older Lease that was written back is no renewal. */
+    /**
+     * Whether another process for this pod leads. The Lease may be an older one that was written back, so a process that ends, and cannot
+     * take the label off later, waits for a renewal.
+     */
     private boolean isLabelOfOtherProcess(Role.Releasing releasing) {
-        return lease.namesPod(config.pod(), group.uid()) && lease.renewedAt() > releasing.since;
+        return lease.namesPod(config.pod(), group.uid()) && !isHeldBySelf() && (!isTerminating() || lease.renewedAt() > releasing.since);
     }
 
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.slf4j.event.Level;
@@ -354,6 +355,40 @@ class AdversityTest {
     }
 
     @Test
+    void the_clock_of_the_other_process_may_be_a_day_behind() {
+        bench.follow();
+        Instant yesterday = bench.lease().renewTime().minus(Duration.ofDays(1));
+        Claim others = new Claim(SELF, bench.pod(SELF).uid(), yesterday, yesterday);
+        bench.writeBack(others);
+        bench.edit(SELF, "true", "true", bench.lease().version());
+        bench.turn(new Event.Stop());
+        bench.run(1000);
+        assertNull(bench.exitCode());
+        bench.writeBack(others.renewed(yesterday.plusSeconds(2)));
+        bench.run(100);
+        assertEquals(List.of(), bench.asked());
+        assertEquals(0, bench.exitCode());
+    }
+
+    @Test
+    void an_unready_process_that_releases_the_lease_leaves_the_label_to_another_one_that_has_won() {
+        bench.lead();
+        bench.setReady(SELF, false);
+        bench.hold(Effect.PatchPod.class::isInstance);
+        bench.edit(SELF, "false", "true", bench.status().epoch());
+        bench.run(100);
+        Effect.PatchPod healing = bench.open(Effect.PatchPod.class);
+        bench.run(Duration.ofSeconds(15));
+        Instant later = bench.lease().renewTime().plusSeconds(60);
+        bench.writeBack(new Claim(SELF, bench.pod(SELF).uid(), later, later));
+        bench.edit(SELF, "true", "true", bench.lease().version());
+        bench.mark();
+        bench.turn(new Event.Replied(healing, new Reply.Conflict()));
+        bench.run(1000);
+        assertFalse(bench.asked().stream().anyMatch(request -> request.startsWith("PATCH web-0")), bench.asked().toString());
+    }
+
+    @Test
     void a_leader_renews_before_it_writes_to_a_pod_where_the_watch_shows_an_older_lease() {
         bench.createParticipant("web-1");
         bench.hold(request -> ElectorBench.isPatch(request, "web-1"));
@@ -378,6 +413,44 @@ class AdversityTest {
         bench.run(Duration.ofSeconds(20));
         assertTrue(bench.turns().stream().anyMatch(turn -> turn.effects().stream().anyMatch(effect -> effect instanceof Effect.Log log
                 && log.line().startsWith("resource versions went back"))), "a GET has shown it");
+    }
+
+    @Test
+    void a_list_that_was_sent_before_the_watch_showed_an_older_version_does_not_prove_that_history_is_the_same() {
+        bench.follow();
+        bench.hold(Effect.ListPods.class::isInstance);
+        bench.turn(new Event.PodsListed(List.of(), "1"));
+        bench.turn(new Event.PodsListed(List.of(), "2"));
+        bench.hold(request -> false);
+        bench.run(1000);
+        assertEquals(List.of("LIST", "LIST"), bench.asked());
+    }
+
+    @Test
+    void a_late_answer_does_not_bring_back_a_pod_that_a_newer_list_lacks() {
+        bench.follow();
+        bench.silenceWatches();
+        bench.createParticipant("web-2");
+        bench.takeLease("web-2");
+        bench.hold(Effect.GetPod.class::isInstance);
+        bench.turn(new Event.LeaseUpdated(bench.lease()));
+        Effect.GetPod get = bench.open(Effect.GetPod.class);
+        Pod pod = bench.pod("web-2");
+        bench.remove("web-2");
+        bench.openWatches();
+        bench.turn(new Event.Replied(get, new Reply.PodReply(pod)));
+        assertEquals(List.of(SELF, "web-1"), bench.status().participants());
+    }
+
+    @Test
+    void a_preferred_leader_that_could_not_be_labelled_waits_like_any_other_last_holder() {
+        bench.follow();
+        bench.touchLease("web/preferred-leader", SELF);
+        bench.takeLease(SELF); // another process for this pod, which then gives the Lease back
+        bench.releaseLease();
+        long freeAt = bench.now();
+        bench.run(Duration.ofSeconds(5));
+        assertTrue(bench.askedAt("PUT web-0") >= freeAt + Duration.ofSeconds(2).toNanos(), bench.asked().toString());
     }
 
     @Test
@@ -411,6 +484,40 @@ class AdversityTest {
         bench.hold(request -> false);
         bench.run(500);
         assertTrue(bench.status().leading(), bench.asked().toString());
+    }
+
+    @Test
+    void so_is_one_that_is_executed_a_minute_later() {
+        bench = new ElectorBench(TestConfig.config().timing(Duration.ofSeconds(15), Duration.ofSeconds(10), Duration.ofSeconds(1)).build());
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.start();
+        Effect.PutLease first = bench.open(Effect.PutLease.class);
+        long sentAt = bench.now();
+        while (bench.now() < sentAt + Duration.ofMinutes(1).toNanos()) {
+            bench.turn(new Event.Replied(bench.open(Effect.PutLease.class), new Reply.Failed("timeout", 0)));
+            bench.run(1210);
+        }
+        bench.execute(first);
+        bench.turn(new Event.Replied(bench.open(Effect.PutLease.class), new Reply.Conflict()));
+        bench.hold(request -> false);
+        bench.run(500);
+        assertTrue(bench.status().leading(), bench.asked().toString());
+    }
+
+    @Test
+    void a_holder_that_was_gone_may_be_back_after_etcd_was_restored() {
+        bench.follow();
+        Store.Backup backup = bench.backUp();
+        bench.remove("web-1");
+        bench.run(1000);
+        assertTrue(bench.status().leading(), "a holder that is gone is not waited for");
+        bench.restore(backup);
+        bench.openWatches();
+        bench.run(1000);
+        bench.mark();
+        bench.run(Duration.ofSeconds(10));
+        assertEquals("web-1", bench.status().leader());
+        assertFalse(bench.asked().contains("LIST"), "it has 15 seconds to renew");
     }
 
     @Test

@@ -123,7 +123,7 @@ final class Chaos {
             SimulatedPod refused = world.draw.one(followers);
             world.log("chaos", "patches to " + refused + " are refused for good");
             world.server.refusePatches(refused.name(), end);
-            world.others.keepBusy(refused, end, world.mix.retry(), false);
+            world.others.keepBusy(refused, end, world.mix.retry());
         }
     }
 
@@ -240,7 +240,7 @@ final class Chaos {
         long until = world.disturbUntil(world.now() + span(lease() / 4, 4 * lease()));
         world.server.refusePatches(pod.name(), until);
         if (world.draw.chance(0.5)) {
-            world.others.keepBusy(pod, until, world.mix.retry(), false);
+            world.others.keepBusy(pod, until, world.mix.retry());
         }
     }
 

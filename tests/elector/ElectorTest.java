@@ -63,6 +63,24 @@ class ElectorTest {
     }
 
     @Test
+    void a_pod_that_came_with_the_epoch_of_the_leader_is_fenced_before_the_promotion_like_any_other() {
+        bench.createParticipant("web-1");
+        bench.start();
+        String epoch = bench.status().epoch();
+
+        ElectorBench same = new ElectorBench();
+        same.createPod("web-1");
+        same.edit("web-1", "false", "true", epoch); // its template was copied from a pod that a leader of this epoch had fenced
+        String version = same.pod("web-1").version();
+        same.start();
+        assertEquals(epoch, same.status().epoch(), "the test is about this very epoch");
+        assertEquals(List.of("PATCH web-1 false", "PATCH web-0 true", "PATCH web-1 false"),
+                same.asked().stream().filter(request -> request.startsWith("PATCH")).skip(1).toList());
+        assertTrue(ResourceVersion.isNewer(same.pod("web-1").version(), version), "only a write that changes the pod fences it");
+        assertEquals("false true " + epoch, same.keys("web-1"));
+    }
+
+    @Test
     void the_pod_that_is_labelled_is_fenced_last() {
         bench.createParticipant("web-1");
         bench.edit("web-1", "true", "true", "7");
@@ -681,6 +699,17 @@ class ElectorTest {
         bench.run(5000);
         assertNotEquals(first, bench.status().epoch());
         assertTrue(bench.status().leading());
+    }
+
+    @Test
+    void a_pod_that_lost_its_key_and_has_finished_is_no_participant() {
+        bench.lead();
+        bench.hold(request -> request instanceof Effect.GetPod);
+        bench.edit("web-1", null, "true", bench.status().epoch());
+        bench.finish("web-1");
+        bench.hold(request -> false);
+        bench.run(1000);
+        assertEquals(List.of(ElectorBench.SELF), bench.status().participants(), "nobody would see its removal");
     }
 
     @Test

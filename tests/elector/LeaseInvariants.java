@@ -76,6 +76,11 @@ final class LeaseInvariants {
         }
     }
 
+    /** When the holder last released the Lease, or it was emptied. */
+    long freeSince() {
+        return freeSince;
+    }
+
     /** etcd was restored: whoever holds the Lease now may not know it. */
     void restored() {
         edited = true;
@@ -178,7 +183,8 @@ final class LeaseInvariants {
         StoredPod own = world.server.pod(process.pod().name());
         boolean waits = process.config().handover() == Handover.AFTER_EXIT && own != null && own.uid().equals(process.pod().uid())
                 && own.terminating() && !own.finished();
-        Invariants.require(!waits || process != writer || process.isTold() || !process.isStopping(), "after-exit",
+        boolean led = process == writer && labels.latest(process.pod().uid()) != null;
+        Invariants.require(!waits || !led || process.isTold() || !process.isStopping(), "after-exit",
                 () -> process + " releases the Lease before its application has exited");
     }
 
@@ -204,19 +210,22 @@ final class LeaseInvariants {
                 () -> process + " takes the Lease " + since / Simulation.MS + "ms after it gave it back");
     }
 
-    /** A leader has released the Lease for the preferred one: not sooner than a lease-duration after it got it from another pod. */
-    void offered(SimulatedProcess process) {
-        world.coverage.count(Coverage.Deed.OFFER);
+    /** A leader begins to release the Lease for the preferred one: not sooner than a lease-duration after it got it from another pod. */
+    void offers(SimulatedProcess process) {
+        boolean leads = process == writer;
         long led = process.measured(world.now() - leadingSince);
-        Invariants.require(led + Simulation.MS / 1000 >= process.config().leaseDuration().toNanos(), "preferred",
+        boolean isKnown = !process.isPolling() && !HandoverInvariants.isNewsLate(world);
+        Invariants.require(!leads || !isKnown || led + Simulation.MS / 1000 >= process.config().leaseDuration().toNanos(), "preferred",
                 () -> process + " offers the Lease " + led / Simulation.MS + "ms after the leader has changed");
     }
 
-    /** I4: who wins and is not disturbed is labelled within a second, or within five where also its own pod is busy. */
+    /**
+     * I4: who wins and is not disturbed is labelled within a second; or within five where also its own pod is busy, or where an operator has
+     * just made it spend the budget of requests.
+     */
     private void isLabelled(SimulatedProcess process, int wins, long allowed) {
-        boolean isHarder = !world.others.hasSparedHolderSince(world.now() - allowed)
-                || world.mix.isOn(Fault.BUSY_POD) && (world.mix.isOn(Fault.FOREIGN_TRUE) // a busy pod that is labelled has to be fenced
-                        || labels.labelled().stream().anyMatch(pod -> !pod.equals(process.pod().name())));
+        boolean isHarder = !world.others.hasSparedLeaderSince(world.now() - allowed)
+                || world.others.hasUndoneSince(world.now() - allowed - 15 * process.config().retryPeriod().toNanos());
         if (allowed == Simulation.SECOND && isHarder) {
             return;
         }
@@ -268,7 +277,8 @@ final class LeaseInvariants {
         for (SimulatedProcess process : world.workload.processes()) {
             boolean owns = process.pod().uid().equals(before.writer().uid()) && (process == writer && process.knowsWin(latestWin)
                     || before.claim() != null && !world.mix.isOn(Fault.SECOND_PROCESS));
-            boolean runs = process.startedAt() < world.now() - Simulation.SECOND && process.isCandidate();
+            long recently = world.now() - Simulation.SECOND;
+            boolean runs = process.startedAt() < recently && process.isCandidate() && !(world.mix.isOn(Fault.RESET) && !world.isCalmSince(recently));
             Invariants.require(!owns || !runs, "I5", () -> sender.who() + " takes the Lease from " + process + ", which runs undisturbed");
         }
     }

@@ -3,6 +3,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.LongSupplier;
 
 /**
  * Programs of other people in a {@link Simulation} that write to the same objects again and again: a controller that keeps pods busy, an
@@ -11,15 +12,18 @@ import java.util.Objects;
 final class OtherControllers {
 
     private static final long BUSY_PAUSE = 100 * Simulation.MS;
+    /** An observation, a renewal and a patch take two round trips, of 50 ms each, so a pod that changes more regularly cannot be written. */
+    private static final long REGULAR_PAUSE = 130 * Simulation.MS;
 
     private final Simulation world;
     /** Grows when everybody is to be done. */
     private int period;
     private long busyUntil;
-    /** Until when the holder's pod, too, is kept busy. */
-    private long holderBusyUntil;
+    /** Until when the holder's pod and labelled ones, too, are kept busy. */
+    private long leaderBusyUntil;
     private long touchesUntil;
     private long undoesUntil;
+    private long undoneAt = Long.MIN_VALUE;
     private long cleansUntil;
 
     OtherControllers(Simulation world) {
@@ -46,37 +50,51 @@ final class OtherControllers {
 
     // --- Busy pods ---------------------------------------------------------------------------------------------------
 
-    /** Annotations or status of all pods, or of all but the holder's, change ten times a second. */
+    /**
+     * Annotations or status of all pods change ten times a second on average, or at regular intervals that leave room for a write; or
+     * exactly ten times a second, but not those of the holder's pod and of labelled ones. With the round trips of these schedules a leader's
+     * write to such a pod never succeeds, so they come to an end earlier.
+     */
     void keepPodsBusy(long until) {
         if (world.now() < busyUntil) {
             return;
         }
         busyUntil = until;
-        boolean sparesHolder = world.draw.chance(0.5);
-        holderBusyUntil = sparesHolder ? holderBusyUntil : until;
+        boolean sparesLeader = world.draw.chance(0.5);
+        leaderBusyUntil = sparesLeader ? leaderBusyUntil : until;
+        boolean isRegular = world.draw.chance(0.5);
         for (SimulatedPod pod : world.workload.pods()) {
-            keepBusy(pod, until, BUSY_PAUSE, sparesHolder);
+            if (sparesLeader || isRegular) {
+                keepBusy(pod, sparesLeader ? (world.now() + until) / 2 : until, () -> sparesLeader ? BUSY_PAUSE : REGULAR_PAUSE, sparesLeader);
+            } else {
+                keepBusy(pod, until, BUSY_PAUSE);
+            }
         }
     }
 
-    /** Whether nobody has kept the holder's pod busy since that time. */
-    boolean hasSparedHolderSince(long time) {
-        return holderBusyUntil < time;
+    /** Whether nobody has kept the holder's pod, or a labelled one, busy since that time. */
+    boolean hasSparedLeaderSince(long time) {
+        return leaderBusyUntil < time;
     }
 
     /** Somebody writes to this pod again and again. */
-    void keepBusy(SimulatedPod pod, long until, long meanPause, boolean sparesHolder) {
-        long next = world.now() + (long) (-Math.log(1 - world.draw.between(0.0, 1.0)) * meanPause);
+    void keepBusy(SimulatedPod pod, long until, long meanPause) {
+        keepBusy(pod, until, () -> (long) (-Math.log(1 - world.draw.between(0.0, 1.0)) * meanPause), false);
+    }
+
+    private void keepBusy(SimulatedPod pod, long until, LongSupplier pause, boolean sparesLeader) {
+        long next = world.now() + pause.getAsLong();
         if (next > until) {
             return;
         }
         later(next, () -> {
-            boolean spared = sparesHolder && world.server.isHolder(pod.name());
-            if (!pod.isRemoved() && !spared) {
+            StoredPod stored = world.server.pod(pod.name());
+            boolean isSpared = sparesLeader && (world.server.isHolder(pod.name()) || stored != null && stored.isLabelled());
+            if (!pod.isRemoved() && !isSpared) {
                 world.server.touchPod(pod.name(), world.draw.chance(0.5));
             }
             if (!pod.isRemoved()) {
-                keepBusy(pod, until, meanPause, sparesHolder);
+                keepBusy(pod, until, pause, sparesLeader);
             }
         });
     }
@@ -85,6 +103,11 @@ final class OtherControllers {
 
     void undoLabels(long until) {
         undoesUntil = Math.max(undoesUntil, until);
+    }
+
+    /** Whether a label was undone since that time. */
+    boolean hasUndoneSince(long time) {
+        return undoneAt >= time;
     }
 
     /** A sidecar has written to a pod. What it did to our labels is undone a little later, other than that {@code true} was taken off. */
@@ -104,6 +127,7 @@ final class OtherControllers {
             later(world.now() + world.draw.spread(Simulation.MS, 50 * Simulation.MS), () -> {
                 world.disturb(0);
                 world.coverage.count(Fault.LABELS_UNDONE);
+                undoneAt = world.now();
                 world.server.editPod(name, undone, Map.of());
             });
         }

@@ -79,6 +79,8 @@ class SabotageTest {
     private static List<Sabotage> fencing() {
         return List.of(
                 sabotage("a leader does not fence the others", "I1", "CRASH", method("isFenced", "return true;")),
+                sabotage("a pod that came with the epoch of the leader passes for fenced", "I1", "LATE+SIGTERM+TEMPLATE_KEYS",
+                        method("hasChangedSinceList", "return leading.epoch.equals(pod.epoch()) || original();")),
                 sabotage("a leader is promoted over a pod whose fence failed", "I1", "PATCH_REFUSED LEASE_EMPTIED",
                         method("unfenced", "return original().stream().filter(o -> requests.failure(o.pod().name()) == null).toList();")),
                 sabotage("a leader is promoted while fences are under way", "I1", "LEASE_EMPTIED",
@@ -247,9 +249,6 @@ class SabotageTest {
                 sabotage("a busy follower is waited for", "I4", "BUSY_POD", method("isHarmless", "return false;")),
                 sabotage("a refusing follower is waited for, though it has changed", "I4", "PATCH_REFUSED",
                         method("isHarmless", "return false;")),
-                sabotage("the pause after a conflict doubles", "I4", "BUSY_POD+SIGTERM",
-                        PatchedProgram.snippet("jittered(Math.min(retryPeriod, FIRST_RETRY))",
-                                "jittered(FIRST_RETRY << Math.min(backoff.conflicts, 10))")),
                 sabotage("a leader that is not labelled waits for a refusing follower for ever", "I4", "PATCH_REFUSED POD_DELETED",
                         PatchedProgram.snippet("isLabelled ? NEVER : Math.min(unlabelledSince, now)",
                                 "isLabelled || !unfenced(leading, false).isEmpty() ? NEVER : Math.min(unlabelledSince, now)")),
@@ -310,7 +309,7 @@ class SabotageTest {
                         method("Pod.hasAllKeys", "return leadership != null && participation != null;")),
                 sabotage("a finished pod is fenced like any other", "finished", "POD_FINISHED",
                         method("isFenced", "return \"false\".equals(pod.leadership()) && \"true\".equals(pod.participation())"
-                                + " && epoch.equals(pod.epoch());")),
+                                + " && leading.epoch.equals(pod.epoch());")),
                 sabotage("requests to one object have no budget", "I8", "LABELS_UNDONE", method("Requests.budgetAt", "return 0;")),
                 sabotage("a matter is warned of each time", "log", "LABELS_UNDONE", method("mayWarn", "return true;")),
                 sabotage("the own pod is whatever has its name", "I2", "POD_REPLACED+CRASH", method("onPodRead",

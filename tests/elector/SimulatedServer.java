@@ -202,6 +202,11 @@ final class SimulatedServer {
         return Json.text(((Store.Created) result).object(), "metadata", "uid");
     }
 
+    /** The latest version that was given. */
+    long version() {
+        return store.resourceVersion();
+    }
+
     void setStatus(String name, String phase, boolean ready) {
         Map<String, Object> condition = Map.of("type", "Ready", "status", ready ? "True" : "False");
         store.patchStatus(Resource.PODS, Mix.NAMESPACE, name, Map.of("status", Map.of("phase", phase, "conditions", List.of(condition))));

@@ -81,7 +81,8 @@ final class Workload {
             labels.put(SimulatedServer.PARTICIPATION, draw.one(List.of("true", "false")));
         }
         if (draw.chance(0.6)) {
-            annotations.put(SimulatedServer.EPOCH, draw.one(List.of("0", "17", "")));
+            String soon = Long.toString(world.server.version() + draw.between(4L, 14L)); // perhaps that of the next win
+            annotations.put(SimulatedServer.EPOCH, draw.one(List.of("0", "", soon, soon)));
         }
     }
 
