@@ -25,6 +25,8 @@ final class HandoverInvariants {
     private final Set<SimulatedProcess> steppedDown = new HashSet<>();
     private long unheldSince;
     private long longestUnheld;
+    /** When the Lease was last won. */
+    private long wonAt;
     private Move move;
 
     /** A planned hand-over under way: the leader has offered the Lease and still has its label. */
@@ -104,6 +106,9 @@ final class HandoverInvariants {
     }
 
     void leaseRevised(StoredLease before, StoredLease after) {
+        if (after != null && after.writer() != null && (before == null || !after.writer().isSameWin(before.writer()))) {
+            wonAt = world.now();
+        }
         boolean was = before != null && before.isHeld();
         boolean is = after != null && after.isHeld();
         if (was && !is) {
@@ -206,8 +211,10 @@ final class HandoverInvariants {
         LabelInvariants.Labelling labelling = labels.latest(before.uid());
         boolean isOthers = labelling != null && labelling.by() != by && labelling.by().isLeading() && labelling.by().isCandidate()
                 && before.isAlive() && held != null && held.claim() != null && held.claim().uid().equals(before.uid());
-        boolean isClaimHidden = world.mix.isOn(Fault.LEASE_CLAIM_REMOVED) || world.mix.isOn(Fault.LEASE_ANNOTATION_STRIPPED);
-        Invariants.require(!isOthers || isClaimHidden || isNewsLate(world) || by.isPolling(), "I3",
+        boolean isClaimHidden = world.mix.isOn(Fault.LEASE_CLAIM_REMOVED) || world.mix.isOn(Fault.LEASE_ANNOTATION_STRIPPED)
+                || world.mix.isOn(Fault.LEASE_CLAIM_FORGED);
+        boolean isKnown = world.now() - wonAt > 100 * Simulation.MS;
+        Invariants.require(!isOthers || !isKnown || isClaimHidden || isNewsLate(world) || by.isPolling(), "I3",
                 () -> by + " takes off the label of " + labelling.by() + ", which leads");
         boolean mayGo = by.isTold() || toldToGo.containsKey(before.uid()) || before.finished() || steppedDown.contains(by)
                 || isNewsLate(world);

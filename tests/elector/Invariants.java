@@ -86,9 +86,7 @@ final class Invariants {
         } else if (before != null && sender.claim() == null) {
             world.coverage.count(Coverage.Deed.RELEASE);
             handovers.released(sender.process());
-            if (sender.process().isOffering()) {
-                leases.offered(sender.process());
-            }
+            world.coverage.countIf(sender.process().isOffering(), Coverage.Deed.OFFER);
         }
     }
 
@@ -107,7 +105,7 @@ final class Invariants {
 
     /** A request is about to be executed whose sender has not noticed yet that etcd was restored. */
     void outdated(Effect.Request request) {
-        labels.outdated();
+        labels.outdated(request);
     }
 
     /** etcd was restored. */
@@ -146,6 +144,7 @@ final class Invariants {
     /** A process has ended by itself. */
     void ended(SimulatedProcess process, String why) {
         handovers.ended(process, why);
+        end.ended(process);
     }
 
     /** A process has written this line to its log, at this time of its own clock. */
@@ -160,7 +159,8 @@ final class Invariants {
                 world.coverage.count(reason == Role.Reason.UNREADY ? Coverage.Deed.STEP_DOWN : Coverage.Deed.GIVE_BACK);
                 handovers.steppedDown(process);
             }
-            case STOPPING, NOBODY_LEADS, PREFERRED -> { }
+            case PREFERRED -> leases.offers(process);
+            case STOPPING, NOBODY_LEADS -> { }
         }
     }
 

@@ -6,7 +6,7 @@ import java.util.Set;
 /** Who is labelled: at most one pod (I1), by a process of that pod which has won the Lease (I2), and nothing else is touched (I7). */
 final class LabelInvariants {
 
-    /** By whom and when a pod was labelled. */
+    /** By whom and when a pod was labelled; the epoch is 0 if it is one of a history that was lost with etcd's data. */
     record Labelling(SimulatedProcess by, long at, long epoch) {}
 
     private final Simulation world;
@@ -18,6 +18,8 @@ final class LabelInvariants {
     private final Map<String, Labelling> latest = new HashMap<>();
     /** Whether a request was executed whose sender had not noticed yet that etcd was restored: the documented exception to I1. */
     private boolean outdated;
+    /** The latest of these requests. */
+    private Effect.Request outdatedRequest;
     private long latestEpoch;
     private String latestUid;
 
@@ -58,8 +60,9 @@ final class LabelInvariants {
         }
     }
 
-    void outdated() {
+    void outdated(Effect.Request request) {
         outdated = true;
+        outdatedRequest = request;
     }
 
     /** etcd was restored: an epoch may come again. */
@@ -86,7 +89,11 @@ final class LabelInvariants {
         String epoch = ((Effect.PatchPod) sender.request()).epoch(); // a webhook may keep it from the pod
         Invariants.require(process.wins().contains(epoch), "I2",
                 () -> process + " labels its pod with epoch " + epoch + ", but won the Lease as " + process.wins());
-        epochGrows(process, Long.parseLong(epoch));
+        boolean isLost = sender.request() == outdatedRequest;
+        if (!isLost) {
+            epochGrows(process, Long.parseLong(epoch));
+        }
+        latest.put(after.uid(), new Labelling(process, world.now(), isLost ? 0 : Long.parseLong(epoch)));
     }
 
     /** The epoch, which applications use as a fencing token, never goes back, unless etcd was restored. */
@@ -97,7 +104,6 @@ final class LabelInvariants {
                 () -> process + " is labelled with epoch " + epoch + " after " + latestEpoch);
         latestEpoch = epoch;
         latestUid = uid;
-        latest.put(uid, new Labelling(process, world.now(), epoch));
     }
 
     /** A patch was stored: what it says rests on the state before, whose version it carried. */

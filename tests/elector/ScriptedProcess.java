@@ -116,7 +116,9 @@ final class ScriptedProcess {
             world.log(this, "< " + Simulation.show(event));
         }
         Role before = elector.role();
+        long history = elector.historySince();
         var effects = elector.on(event, clock(), world.wallClock());
+        knownHistory = elector.historySince() == history ? knownHistory : world.server().history();
         if (world.isLogging() && before.getClass() != elector.role().getClass()) {
             world.log(this, before.getClass().getSimpleName() + " -> " + elector.role().getClass().getSimpleName());
         }
@@ -144,10 +146,7 @@ final class ScriptedProcess {
                 world.log(this, "exits: " + exit.why());
                 end();
             }
-            case Effect.Log log -> {
-                world.log(this, log.line());
-                knownHistory = log.line().startsWith("resource versions went back") ? world.server().history() : knownHistory;
-            }
+            case Effect.Log log -> world.log(this, log.line());
             default -> { }
         }
     }

@@ -172,7 +172,8 @@ final class Simulation {
      * later.
      */
     long timeToSettle() {
-        return (mix.isOn(Fault.PATCH_REFUSED) ? 3 : 2) * mix.longestLease() + 6 * SECOND;
+        boolean isOfferedInVain = mix.isOn(Fault.PATCH_REFUSED) && mix.isOn(Fault.LEADER_PREFERRED); // once by each process
+        return (isOfferedInVain ? 3 + 2 * workload.processes().size() : mix.isOn(Fault.PATCH_REFUSED) ? 3 : 2) * mix.longestLease() + 6 * SECOND;
     }
 
     /** Its identity is the name of a pod, even of one of the group, or anything else. */

@@ -361,12 +361,11 @@ final class Store {
             if (resource != Resource.PODS) {
                 return new Ok(remove(resource, id));
             }
-            var terminating = terminate(object, options.gracePeriodSeconds);
-            if (terminating == object) {
-                return new Ok(object);
+            if (!isToBeRemoved(object)) {
+                var terminating = terminate(object, options.gracePeriodSeconds);
+                object = terminating == object ? object : commit(resource, id, terminating);
             }
-            object = commit(resource, id, terminating);
-            return new Ok(Objects.equals(Json.at(object, "metadata", "deletionGracePeriodSeconds"), 0L) ? remove(resource, id) : object);
+            return new Ok(isToBeRemoved(object) ? remove(resource, id) : object);
         });
     }
 
@@ -511,6 +510,11 @@ final class Store {
         if (!name.equals(id.name)) {
             throw Refused.badRequest("the name of the object (" + name + ") does not match the name on the URL (" + id.name + ")");
         }
+    }
+
+    /** Whether its grace is over. A backup of etcd can hold such a pod: it was made between the two revisions of a removal. */
+    private static boolean isToBeRemoved(Map<String, Object> pod) {
+        return Objects.equals(Json.at(pod, "metadata", "deletionGracePeriodSeconds"), 0L);
     }
 
     /** The pod with its end announced; the same pod if it is already to end as soon, because a second DELETE can only shorten the time. */
