@@ -87,7 +87,8 @@ final class FinalInvariants {
             String uid = world.server.pod(name).uid();
             SimulatedProcess last = latest.get(uid);
             LabelInvariants.Labelling labelling = labels.latest(uid);
-            boolean knew = last != null && labelling != null && (labelling.by() == last || labelling.at() < last.startedAt());
+            boolean knew = last != null && labelling != null && labelling.epoch() > 0
+                    && (labelling.by() == last || labelling.at() < last.startedAt());
             boolean left = knew && last.ended() != null && !last.ended().contains("exit timeout") && !endedBesideAnother.contains(last);
             Invariants.require(!left || world.mix.isOn(Fault.FOREIGN_TRUE), "I2",
                     () -> name + " is labelled, nobody runs, and its process ended by itself: " + last.ended());

@@ -115,7 +115,7 @@ final class Workload {
         } else if (pod.isTerminating() && (process.isTold() || pod.hasAppExited())) {
             later(world.draw.spread(Simulation.MS / 10, 200 * Simulation.MS), () -> remove(pod));
         } else if (!pod.isFinished()) {
-            boolean slowly = world.draw.chance(0.2);
+            boolean slowly = world.draw.chance(0.2) && !world.isQuiet();
             later(world.draw.spread(50 * Simulation.MS, slowly ? 3 * world.mix.lease() : Simulation.SECOND), () -> startContainer(pod));
         }
     }
