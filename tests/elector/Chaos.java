@@ -91,7 +91,8 @@ final class Chaos {
     void goOn() {
         long end = world.now() + world.timeToSettle();
         if (world.mix.isOn(Fault.BUSY_POD)) {
-            world.others.keepPodsBusy(end);
+            boolean polls = world.mix.isOn(Fault.NO_WATCH); // and so hears of most versions of a busy pod when they are past
+            world.others.keepPodsBusy(polls ? world.now() + world.timeToSettle() / 2 : end);
         }
         if (world.mix.isOn(Fault.LEASE_ANNOTATION_STRIPPED) && world.draw.chance(0.5)) {
             world.server.admission().stripLeases(Long.MAX_VALUE);

@@ -154,9 +154,7 @@ final class FinalInvariants {
                 () -> "the Lease records another duration: " + lease);
         ours().forEach(pod -> {
             boolean leads = pod.name().equals(leader.pod().name());
-            boolean isFenceRefused = world.server.refusesPatches(pod.name())
-                    || !leads && leader.isPolling() && world.mix.isOn(Fault.BUSY_POD); // who polls sees most versions when they are past
-            boolean right = pod.finished() || isFenceRefused ? !pod.isLabelled()
+            boolean right = pod.finished() || world.server.refusesPatches(pod.name()) ? !pod.isLabelled()
                     : Boolean.toString(leads).equals(pod.leadership())
                     && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
             Invariants.require(right, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
