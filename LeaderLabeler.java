@@ -1653,6 +1653,8 @@ final class Elector {
     private static final long FENCE_TIMEOUT = TimeUnit.MILLISECONDS.toNanos(3200);
     /** How long after SIGTERM the process ends, even if the hand-over is unfinished. */
     private static final long EXIT_TIMEOUT = TimeUnit.SECONDS.toNanos(4);
+    /** More reports of changes of leader than this in a minute are contention. */
+    private static final int MOST_REPORTS = 10;
     /** Order in which pods acquire a free Lease: Ready first, then the newest, so that a rolling update needs one change of leader. */
     private static final Comparator<Pod> RANKING =
             Comparator.comparing(Pod::ready).reversed().thenComparing(Pod::created, Comparator.reverseOrder()).thenComparing(Pod::name);
@@ -1695,6 +1697,8 @@ final class Elector {
     private long historySince;
     private Status published;
     private final Map<Matter, Long> lastWarned = new EnumMap<>(Matter.class);
+    /** When changes of leader were reported within the last minute. */
+    private final Deque<Long> reportedAt = new ArrayDeque<>();
 
     /**
      * @param config settings, whose rules hold
@@ -2640,8 +2644,13 @@ final class Elector {
         record("stopped leading");
     }
 
-    /** Logs a change of leader, unless contention causes one after the other. */
+    /** Logs a change of leader, unless contention causes one after the other: the budget may allow each of them. */
     private void report(String what, String details) {
+        reportedAt.addLast(now);
+        reportedAt.removeIf(time -> now - time >= TimeUnit.MINUTES.toNanos(1));
+        if (reportedAt.size() > MOST_REPORTS && mayWarn(Matter.CONTENTION)) {
+            warnOfContentionOver(null);
+        }
         if (!wasWarned(Matter.CONTENTION)) {
             log(Level.INFO, what + details);
         }

@@ -128,6 +128,18 @@ class AdversityTest {
     }
 
     @Test
+    void a_lease_that_is_emptied_too_seldom_to_spend_the_budget_is_contention_as_well() {
+        bench.lead();
+        for (int second = 0; second < 118; second += 2) {
+            bench.run(Duration.ofSeconds(2));
+            bench.releaseLease();
+        }
+        List<String> lines = bench.effects(Effect.Log.class).stream().map(Effect.Log::line).filter(line -> line.contains("lead")).toList();
+        assertTrue(lines.size() <= 25, lines.size() + " lines in two minutes: " + lines);
+        assertTrue(bench.effects(Effect.WarnOfContention.class).size() >= 1);
+    }
+
+    @Test
     void a_lease_that_is_deleted_again_and_again_costs_a_bounded_number_of_requests() {
         bench.lead();
         for (int i = 0; i < 600; i++) {
