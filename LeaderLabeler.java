@@ -2221,7 +2221,7 @@ final class Elector {
             startReleasing(Role.Reason.STOPPING, 0);
             return;
         }
-        if (shouldStepDown()) {
+        if (shouldStepDown(leading)) {
             steppedDownAt = now;
             group.steppedDown();
             startReleasing(Role.Reason.UNREADY, 0);
@@ -2251,14 +2251,15 @@ final class Elector {
     }
 
     /**
-     * A leader that is not Ready serves no requests, so it steps down if another participant is Ready: not more often than once per
-     * lease-duration, and only after another participant has become Ready since, because the previous one may have a dead sidecar.
+     * A leader that is not Ready serves no requests, so it steps down if another participant is Ready: not before unready-grace is over,
+     * not more often than once per lease-duration, and only after another participant has become Ready since, because the previous one may
+     * have a dead sidecar.
      */
-    private boolean shouldStepDown() {
+    private boolean shouldStepDown(Role.Leading leading) {
         Pod own = group.own();
         return !config.unreadyGrace().isZero() && config.handover() == Handover.EARLY && own != null && !own.ready()
                 && group.anotherBecameReady() && others().anyMatch(p -> p.isAlive() && p.ready())
-                && reachedElseWakeAt(group.get(config.pod()).readinessSince() + config.unreadyGrace().toNanos())
+                && reachedElseWakeAt(Math.max(group.get(config.pod()).readinessSince(), leading.wonAt) + config.unreadyGrace().toNanos())
                 && (steppedDownAt == NEVER || reachedElseWakeAt(steppedDownAt + leaseDuration));
     }
 

@@ -580,6 +580,20 @@ class ElectorTest {
     }
 
     @Test
+    void the_grace_begins_anew_when_an_unready_pod_wins() {
+        bench.follow();
+        bench.setReady(SELF, false);
+        bench.setReady("web-1", false);
+        while (!bench.status().leading()) { // the sidecar of web-1 is dead
+            bench.run(100);
+        }
+        long won = bench.now();
+        bench.setReady("web-1", true);
+        bench.run(Duration.ofSeconds(20));
+        assertTrue(bench.askedAt("PUT nobody") >= won + 14_800 * MS, "it won to be of use");
+    }
+
+    @Test
     void an_unready_leader_stays_where_no_other_pod_is_ready() {
         bench.lead();
         bench.setReady("web-1", false);
