@@ -665,8 +665,8 @@ record Pod(String name, String uid, String version, String leadership, String pa
 }
 
 /**
- * Resource versions are decimal numbers that grow (KEP-5504). The order serves to discard stale observations. Safety rests on it in one
- * place: {@code Elector.hasChangedSinceList}.
+ * Resource versions are decimal numbers that grow (KEP-5504). The order tells stale observations from new ones, and which pods have changed
+ * since the LIST. Only versions of pods, or of the Lease, are compared with each other.
  */
 final class ResourceVersion {
 
@@ -965,7 +965,7 @@ final class KnownLease {
 
     /** A recorded lease duration above this is ignored as a manual edit. */
     private static final int LONGEST_DURATION_SECONDS = 3600;
-    /** More than there are in a minute, after which an API server gives up a request, if retry-period is 0.7 s or more. */
+    /** More failures than there are in a minute, after which an API server gives up a request, if retry-period is 0.7 s or more. */
     private static final int MOST_ATTEMPTS = 100;
 
     private final long leaseDuration;
@@ -986,6 +986,8 @@ final class KnownLease {
     private long transitions;
     private String goneUid;
     private long goneAt;
+    private String foundUid;
+    private long foundAt;
     /** Whether a GET has to decide what the Lease is, because a write may or may not have been executed. Until then nothing is written. */
     private boolean mustBeRead;
     /** Claim of the first observation, null if there was none: if it is of the own pod, a predecessor in this pod has made it. */
@@ -1113,6 +1115,17 @@ final class KnownLease {
         goneAt = now;
     }
 
+    /** A GET has found the holder's pod, of this uid, which the watch does not show; null once the watch shows it. */
+    void holderIsFound(String uid, long now) {
+        foundUid = uid;
+        foundAt = now;
+    }
+
+    /** When a GET of the holder's pod, of this uid, may be worth it. */
+    long askForHolderAt(String uid) {
+        return uid.equals(foundUid) ? foundAt + leaseDuration : 0;
+    }
+
     /** The observed Lease; null while it is unknown or does not exist. */
     Lease get() {
         return lease;
@@ -1160,6 +1173,12 @@ final class KnownLease {
     /** A PUT of this process succeeded: its times prove who holds the Lease even where the claim was stripped. */
     void written(Lease put) {
         ownLease = put;
+        attempts.clear(); // they rested on older versions
+    }
+
+    /** Whether the record is the latest that this process is known to have written, perhaps with other metadata. */
+    boolean isAsWritten() {
+        return isHeld() && lease.hasTimesOf(ownLease);
     }
 
     boolean isGone(String uid) {
@@ -1279,20 +1298,24 @@ final class KnownGroup {
         this.sequence = sequence;
     }
 
-    /** Takes in a list of the whole group: pods that are missing and not newer than the list are gone. */
-    void observe(List<Pod> seen, String version, long now) {
-        Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
-        for (Pod last : all().filter(pod -> !names.contains(pod.name())).toList()) {
-            observeRemoved(last.name(), version);
+    /**
+     * Takes in a list of the whole group, unless a newer one is known. Pods that are missing and not newer than the list have left the
+     * group: returns these.
+     */
+    List<Pod> observe(List<Pod> seen, String version, long now) {
+        if (ResourceVersion.isNewer(listed, version)) {
+            return List.of();
         }
+        Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
+        List<Pod> left = all().filter(pod -> !names.contains(pod.name())).toList().stream()
+                .filter(pod -> observeRemoved(pod.name(), version)).toList();
         seen.forEach(pod -> observe(pod, now));
         known = true;
         long place = sequence.getAsLong();
         noteVersion(version, place);
-        if (ResourceVersion.isNewer(version, listed)) {
-            listed = version;
-            listedSequence = place;
-        }
+        listed = version;
+        listedSequence = place;
+        return left;
     }
 
     private void noteVersion(String version, long place) {
@@ -1629,7 +1652,7 @@ final class Counters {
  * another pod, in addition rests on an observation that is <em>older than the leader's latest successful write of the Lease</em> ({@link
  * #patchUnderLease}). Writes that only add missing keys or take the own label off need no more: they never write {@code true}. A
  * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
- * however late. No clock is involved; clocks decide only how soon, never whether. Versions are compared in one place, {@link #hasChangedSinceList}.
+ * however late. No clock is involved; clocks decide only how soon, never whether.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
@@ -1761,7 +1784,7 @@ final class Elector {
             case Event.LeaseUpdated updated -> {
                 lease.eventReceived(now);
                 renewBeforeWritesIf(lease.isContradictedBy(updated.lease(), NEVER));
-                observeLease(updated.lease());
+                lease.observe(updated.lease(), updated.lease().version(), now, wallClock);
             }
             case Event.LeaseDeleted deleted -> {
                 lease.eventReceived(now);
@@ -1772,7 +1795,7 @@ final class Elector {
                 boolean isContradicted = group.isContradictedBy(listed.pods(), listed.version(), NEVER);
                 renewBeforeWritesIf(isContradicted);
                 rewriteSuspectedAt = isContradicted ? requests.nextSequence() : rewriteSuspectedAt;
-                group.observe(listed.pods(), listed.version(), now);
+                group.observe(listed.pods(), listed.version(), now).forEach(this::rereadIfItMatters);
             }
             case Event.PodUpdated updated -> group.observe(updated.pod(), now);
             case Event.PodRemoved removed -> onPodRemoved(removed.name(), removed.version());
@@ -1793,23 +1816,17 @@ final class Elector {
         }
     }
 
-    private void observeLease(Lease seen) {
-        lease.observe(seen, seen.version(), now, wallClock);
-        // The answer to a renewal of this win was lost; the claim proves that it was executed.
-        if (role instanceof Role.Leading leading && leading.claim.isRenewedBy(lease.claim())) {
-            leading.claim = lease.claim();
-            leading.version = lease.get().version();
+    private void onPodRemoved(String name, String version) {
+        Observation last = group.get(name);
+        if (group.observeRemoved(name, version) && last != null) {
+            rereadIfItMatters(last.pod());
         }
     }
 
-    /** The watch cannot tell a deleted pod from one that lost its key. Where it matters, GET the pod by name. */
-    private void onPodRemoved(String name, String version) {
-        Observation last = group.get(name);
-        if (group.observeRemoved(name, version)) {
-            boolean isHealable = role instanceof Role.Leading && last != null && last.pod().isAlive();
-            if (group.isSelf(name) || isHealable) {
-                group.markStale(name);
-            }
+    /** Neither a watch nor a list can tell a deleted pod from one that lost its key. A leader gives the key back. */
+    private void rereadIfItMatters(Pod left) {
+        if (role instanceof Role.Leading && left.isAlive()) {
+            group.markStale(left.name());
         }
     }
 
@@ -1830,7 +1847,7 @@ final class Elector {
             case Effect.ListPods list -> {
                 if (reply instanceof Reply.PodListReply all) {
                     rewriteSuspectedAt = list.sequence() > rewriteSuspectedAt ? NEVER : rewriteSuspectedAt;
-                    group.observe(all.pods(), all.version(), now);
+                    group.observe(all.pods(), all.version(), now).forEach(this::rereadIfItMatters);
                     if (role instanceof Role.Acquiring acquiring && acquiring.listSentFor != null) {
                         acquiring.listedFor = acquiring.listSentFor;
                         acquiring.listVersion = all.version();
@@ -1895,7 +1912,7 @@ final class Elector {
             case Reply.LeaseReply ok -> {
                 lease.setMustBeRead(false);
                 lease.replyReceived(ok.lease().version(), now);
-                observeLease(ok.lease());
+                lease.observe(ok.lease(), ok.lease().version(), now, wallClock);
             }
             case Reply.NotFound notFound -> {
                 lease.setMustBeRead(false);
@@ -1938,6 +1955,8 @@ final class Elector {
                 group.markFresh(get.name());
                 if (get.suspectUid() != null && (!ok.pod().uid().equals(get.suspectUid()) || ok.pod().finished())) {
                     lease.holderIsGone(get.suspectUid(), now);
+                } else if (get.suspectUid() != null) {
+                    lease.holderIsFound(get.suspectUid(), now);
                 }
                 if (isSelf && group.uid() == null) {
                     group.setUid(ok.pod().uid());
@@ -2110,16 +2129,20 @@ final class Elector {
     /**
      * How long this pod waits for higher-ranked pods before it acquires a free Lease: the preferred leader first, then Ready pods, then the
      * newest, the last holder at the end. While the preferred leader can lead, the others wait longer, and the one that offered the Lease, and
-     * so is still labelled, is the first to take it back. A preferred leader that was the last holder and is not labelled could not be.
+     * so is still labelled, is the first to take it back. A preferred leader that was the last holder leaves, or could
+     * not be labelled, so it is not waited for.
      */
     private long acquireDelay(Pod own) {
-        Pod preferred = preferredLeader();
         String last = lastHolder();
         boolean wasLast = own.name().equals(last);
-        if (preferred == own && (own.isLabelled() || !wasLast)) {
+        Pod preferred = preferredLeader();
+        if (preferred != null && preferred.name().equals(last) && !(wasLast && own.isLabelled())) {
+            preferred = null;
+        }
+        if (preferred == own) {
             return 0;
         }
-        if (preferred != null && preferred != own && own.isLabelled() && own.ready() && !isOfOlderRevision(own)) {
+        if (preferred != null && own.isLabelled() && own.ready() && !isOfOlderRevision(own)) {
             return retryPeriod / 2;
         }
         List<Pod> others = others().filter(Pod::isAlive).toList();
@@ -2153,7 +2176,7 @@ final class Elector {
     /**
      * A holder whose pod was deleted, was replaced or has finished need not be waited for. A watch may be ahead or behind, so it is only a
      * hint. A GET sent after the claim was observed is proof, and final, because uids are never reused. The PUT is conditional on the
-     * version that carried the claim.
+     * version that carried the claim. A pod that exists but lacks the leadership key is asked for once per lease-duration.
      */
     private void verifyHolderExists() {
         Claim holder = lease.claim();
@@ -2161,7 +2184,9 @@ final class Elector {
             return;
         }
         Observation last = group.get(holder.pod());
-        if (last == null || !last.pod().uid().equals(holder.uid()) || last.pod().finished()) {
+        if (last != null && last.pod().uid().equals(holder.uid()) && !last.pod().finished()) {
+            lease.holderIsFound(null, now);
+        } else if (reachedElseWakeAt(lease.askForHolderAt(holder.uid()))) {
             sendGetPod(holder.pod(), holder.uid());
         }
     }
@@ -2206,11 +2231,12 @@ final class Elector {
             return;
         }
         if (!isWon(leading)) {
-            if (isHeldBySelf() && !mayWarn(Matter.TOUCHED) && mayWarn(Matter.CONTENTION)) {
+            if (lease.isAsWritten() && !mayWarn(Matter.TOUCHED) && mayWarn(Matter.CONTENTION)) {
                 warnOfContentionOver(null); // it was touched twice within a minute
             }
-            boolean owesEvent = stopLeading("the Lease " + (!lease.isHeld() ? "was emptied or deleted"
-                    : isHeldBySelf() ? "was written by somebody else" : "was taken by " + lease.holder()));
+            boolean owesEvent = stopLeading(!lease.isHeld() ? "the Lease was emptied or deleted"
+                    : !isHeldBySelf() ? "the Lease was taken by " + lease.holder()
+                    : lease.isAsWritten() ? "the Lease was written by somebody else" : "the answer to a renewal was lost");
             if (owesEvent) {
                 recordStoppedLeading();
             }
@@ -2281,16 +2307,15 @@ final class Elector {
 
     /**
      * Whether no other process has written the Lease since it was won: its version is the one that this win's latest PUT made. A Lease that
-     * only looks the same may be an older state that somebody restored, with another win in between.
+     * only looks the same, also as a renewal whose answer was lost, may be a state that somebody wrote back, with another win in between.
      */
     private boolean isWon(Role.Leading leading) {
         return lease.get() != null && lease.get().version().equals(leading.version);
     }
 
-    /** Whether the observed Lease may be what the PUT under way writes, with its claim stripped. Then the answer has to tell. */
+    /** Whether the observed Lease may be what the PUT under way writes. Then the answer has to tell. */
     private boolean awaitsAnswer() {
-        return requests.pending(Requests.LEASE) instanceof Effect.PutLease put && lease.isHeld() && lease.claim() == null
-                && lease.get().hasTimesOf(put.lease());
+        return requests.pending(Requests.LEASE) instanceof Effect.PutLease put && lease.isHeld() && lease.get().hasTimesOf(put.lease());
     }
 
     /**
@@ -2472,7 +2497,7 @@ final class Elector {
 
     /**
      * Whether another process for this pod leads. The Lease may be an older one that was written back, so a process that ends, and cannot
-     * take the label off later, waits for a renewal.
+     * take the label off later, waits for a renewal, as long as it waits for a fence.
      */
     private boolean isLabelOfOtherProcess(Role.Releasing releasing) {
         return lease.namesPod(config.pod(), group.uid()) && !isHeldBySelf() && (!isTerminating() || lease.renewedAt() > releasing.since);

@@ -187,7 +187,7 @@ class DeployTest {
         String namespace = groups.server().newRestrictedNamespace();
 
         IllegalStateException refused = assertThrows(IllegalStateException.class, () -> groups.server().apply(namespace,
-                "{apiVersion: v1, kind: Pod, metadata: {name: lax}, spec: {containers: [{name: app, image: app}]}}"));
+                "apiVersion: v1\nkind: Pod\nmetadata: {name: lax}\nspec: {containers: [{name: app, image: app}]}")); // no JSON for older kubectls
 
         assertTrue(refused.getMessage().contains("violates PodSecurity"), refused.getMessage());
     }

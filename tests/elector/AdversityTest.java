@@ -559,4 +559,91 @@ class AdversityTest {
         assertEquals(List.of(SELF, "web-1", "web-2"), bench.status().participants());
         assertEquals(List.of(), bench.asked());
     }
+
+    /**
+     * A renewal whose answer was lost is written back by somebody after another pod has won. The leader takes it for its own renewal, and
+     * promotes its pod while the other one's promotion, which rests on a version that this leader has never fenced, is in flight.
+     */
+    @Test
+    void a_lost_renewal_that_is_written_back_after_another_win_is_no_renewal() {
+        bench.lead();
+        bench.silenceWatches();
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.run(Duration.ofSeconds(2));
+        Effect.PutLease renewal = bench.open(Effect.PutLease.class);
+        bench.execute(renewal); // the answer is lost
+        Claim renewed = bench.lease().claim();
+        String inFlight = bench.pod("web-1").version();
+        bench.releaseLease(); // somebody empties the Lease
+        bench.takeLease("web-1"); // web-1 wins, fences this pod, and sends its promotion, which rests on the version in flight
+        bench.edit(SELF, "false", "true", bench.lease().version());
+        bench.writeBack(renewed); // somebody writes back what the Lease said three writes ago
+        bench.mark();
+        bench.openWatches();
+        bench.turn(new Event.Replied(renewal, new Reply.Failed("timeout", 0)));
+        bench.hold(request -> false);
+        bench.run(2000);
+        bench.execute(new Effect.PatchPod(0, "web-1", inFlight, "true", "true", "10", null, false, Long.MAX_VALUE)); // it arrives late
+        assertFalse(bench.pod(SELF).isLabelled() && bench.pod("web-1").isLabelled(), "two labels " + bench.asked());
+    }
+
+    /** As for a GET (KnownGroup.hasLeft), but the late answer is that of a LIST: the pod stays until the watch begins anew. */
+    @Test
+    void a_late_list_does_not_bring_back_a_pod_that_a_newer_list_lacks() {
+        bench.follow();
+        bench.silenceWatches();
+        bench.hold(Effect.ListPods.class::isInstance);
+        bench.releaseLease();
+        bench.turn(new Event.LeaseUpdated(bench.lease()));
+        bench.run(100);
+        bench.createParticipant("web-2");
+        Effect.ListPods list = bench.open(Effect.ListPods.class);
+        Reply late = new Reply.PodListReply(List.of(bench.pod(SELF), bench.pod("web-1"), bench.pod("web-2")), bench.pod("web-2").version());
+        bench.remove("web-2");
+        bench.takeLease("web-1");
+        bench.openWatches();
+        bench.turn(new Event.Replied(list, late));
+        bench.hold(list::equals); // it has been answered
+        for (int i = 0; i < 30; i++) {
+            bench.run(2000);
+            bench.takeLease("web-1");
+        }
+        assertEquals(List.of(SELF, "web-1"), bench.status().participants());
+    }
+
+    /** The preferred leader's container gets SIGTERM while its pod lives and is Ready: the others wait as long as it keeps its label. */
+    @Test
+    void a_preferred_leader_that_released_the_lease_is_not_waited_for_until_its_label_is_off() {
+        bench.follow();
+        bench.touchLease("web/preferred-leader", "web-1");
+        bench.edit("web-1", "true", "true", bench.lease().version());
+        bench.releaseLease();
+        long freeAt = bench.now();
+        bench.run(Duration.ofSeconds(5));
+        long waited = (bench.askedAt("PUT web-0") - freeAt) / 1_000_000;
+        assertTrue(waited < 1000, "PUT " + waited + " ms after the release; web-1 takes its label off after 2000 ms");
+    }
+
+    @Test
+    void a_holder_whose_pod_lacks_the_key_is_not_asked_for_again_and_again() {
+        bench.follow();
+        bench.edit("web-1", null, "true", "0"); // its pod terminates, so its sidecar does not register it again, but keeps the Lease
+        bench.mark();
+        for (int i = 0; i < 30; i++) {
+            bench.run(2000);
+            bench.takeLease("web-1");
+        }
+        long gets = bench.asked().stream().filter("GET web-1"::equals).count();
+        assertTrue(gets < 10, gets + " GETs in a minute, and " + bench.effects(Effect.WarnOfContention.class));
+    }
+
+    @Test
+    void a_leader_gives_a_key_back_that_was_lost_while_the_watch_was_broken() {
+        bench.lead();
+        bench.silenceWatches();
+        bench.edit("web-1", null, "true", bench.status().epoch());
+        bench.openWatches();
+        bench.run(5000);
+        assertEquals("false", bench.pod("web-1").leadership());
+    }
 }

@@ -330,13 +330,9 @@ final class Chaos {
         world.server.editLease(Map.of(), Collections.singletonMap(SimulatedServer.CLAIM, claim));
     }
 
-    /**
-     * Somebody had saved the Lease, and writes it back, but not as the last renewal of a win had left it: while the answer to that is lost,
-     * its holder could not tell the copy from the original.
-     */
+    /** Somebody had saved the Lease, and writes it back, perhaps as a renewal had left it whose answer is lost. */
     private void restoreLease() {
-        List<StoredLease> latest = formerLeases.subList(Math.max(0, formerLeases.size() - 8), formerLeases.size());
-        List<StoredLease> saved = latest.stream().filter(lease -> lease.claim() == null || isRenewed(lease.claim())).toList();
+        List<StoredLease> saved = formerLeases.subList(Math.max(0, formerLeases.size() - 8), formerLeases.size());
         if (saved.isEmpty()) {
             return;
         }
@@ -348,10 +344,6 @@ final class Chaos {
         spec.put("renewTime", former.renewTime() == null ? null : SimulatedServer.micros(former.renewTime()));
         world.server.editLease(spec,
                 Collections.singletonMap(SimulatedServer.CLAIM, former.claim() == null ? null : former.claim().toString()));
-    }
-
-    private boolean isRenewed(StoredLease.Claimed claim) {
-        return formerLeases.stream().anyMatch(lease -> claim.isRenewedBy(lease.claim()));
     }
 
     private String someTime() {

@@ -114,10 +114,10 @@ final class LeaseInvariants {
         }
     }
 
-    /** A leader that nobody disturbs keeps its epoch, also if its wall clock is set back: it does not win what it holds. */
+    /** A leader that knows of its latest renewal keeps its epoch, also if its wall clock is set back: it does not win what it holds. */
     private void notAnew(SimulatedProcess process, StoredLease before) {
         Invariants.require(process != writer || !process.knowsWin(latestWin) || before.claim() == null
-                || world.server.history() > 0, "epoch",
+                || !before.renewTime().equals(process.renewedAs()) || world.server.history() > 0, "epoch",
                 () -> process + " wins the Lease anew, which it holds, and which nobody else has written");
     }
 
@@ -149,7 +149,7 @@ final class LeaseInvariants {
         boolean wasHolder = process.knowsWin(latestWin);
         long since = Math.max(freeSince, process.startedAt());
         boolean neverSawHolder = unheldSince < process.startedAt() && labels.labelledSince(pod) < process.startedAt()
-                && labels.labelled().size() == 1;
+                && labels.labelled().size() == 1 && !world.mix.isOn(Fault.FOREIGN_TRUE);
         long waited = process.measured(world.now() - since);
         Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= wait,
                 "last holder", () -> process + " takes the Lease again " + waited / Simulation.MS + "ms after it was free");

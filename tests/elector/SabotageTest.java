@@ -134,7 +134,7 @@ class SabotageTest {
 
     private static List<Sabotage> writingTheLease() {
         return List.of(
-                sabotage("the Lease is written without its uid", "I1", "LEASE_DELETED LATE WATCH_LAG", () -> new Tampering() {
+                sabotage("the Lease is written without its uid", "last holder", "LEASE_DELETED", () -> new Tampering() {
                     @Override
                     public Effect done(Effect effect) {
                         return !(effect instanceof Effect.PutLease put) ? effect
@@ -192,6 +192,10 @@ class SabotageTest {
                         method("isWon", "return original() || lease.get() != null && !lease.isHeld();")),
                 sabotage("a renewal takes a foreign acquireTime for its own", "I5", "POD_REPLACED WATCH_LAG FREEZE",
                         method("isWon", "return lease.isHeld() && lease.holder().equals(config.pod());")),
+                sabotage("a renewal whose answer was lost is told by what the Lease says", "I3",
+                        "LEASE_RESTORED+LATE+LEASE_EMPTIED+WATCH_LAG+LOST_REPLY", method("isWon",
+                                "if (lease.get() != null && leading.claim.isRenewedBy(lease.claim())) {"
+                                + " leading.claim = lease.claim(); leading.version = lease.get().version(); } return original();")),
                 sabotage("an old state of the Lease that somebody put back passes for the own win", "I3",
                         "LEASE_RESTORED+LEASE_EMPTIED+WATCH_LAG",
                         method("isWon", "return isHeldBySelf() && lease.claim().acquireTime().equals(leading.claim.acquireTime());")),
@@ -270,8 +274,8 @@ class SabotageTest {
                         method("Lease.hasTimesOf", "return false;")),
                 sabotage("a second process for the same pod passes for a predecessor", "I5", "SECOND_PROCESS",
                         method("KnownLease.isHeldBySelf", "return namesPod(pod, uid);")),
-                sabotage("the time in the Lease is the wall clock's", "epoch", "WALL_CLOCKS",
-                        method("nextLeaseTime", "return wallClock.truncatedTo(ChronoUnit.MICROS);")),
+                sabotage("the time in the Lease may stand still", "I5", "WALL_CLOCKS",
+                        method("nextLeaseTime", "return wallClock.truncatedTo(ChronoUnit.DAYS);")),
                 sabotage("a Retry-After of an hour is honoured", "I4", "RETRY_AFTER",
                         PatchedProgram.snippet("Math.min(failed.pauseNanos(), longestPause)", "failed.pauseNanos()")));
     }

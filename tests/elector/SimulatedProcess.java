@@ -55,6 +55,8 @@ final class SimulatedProcess {
     private Effect.Request patchedBeforeTrue;
     private final Set<String> wins = new HashSet<>();
     private final Set<Instant> attempts = new HashSet<>();
+    /** What the latest PUT of the Lease that it knows to have succeeded wrote as the time; null if there was none. */
+    private Instant renewedAs;
 
     SimulatedProcess(Simulation world, SimulatedPod pod, Config config, int number) {
         this.world = world;
@@ -155,6 +157,10 @@ final class SimulatedProcess {
     /** Whether it has tried to acquire the Lease at that time, to the microsecond. */
     boolean hasTriedAt(Instant acquireTime) {
         return attempts.contains(acquireTime);
+    }
+
+    Instant renewedAs() {
+        return renewedAs;
     }
 
     long firstSawLease() {
@@ -263,6 +269,9 @@ final class SimulatedProcess {
             world.log(name, "< " + Simulation.show(event));
         }
         noteLease(event);
+        if (event instanceof Event.Replied(Effect.PutLease put, Reply.LeaseReply ok)) {
+            renewedAs = put.lease().renewTime();
+        }
         Role previous = elector.role();
         String before = previous.getClass().getSimpleName();
         long history = elector.historySince();
