@@ -306,7 +306,7 @@ public final class LeaderLabeler implements Callable<Integer> {
         try (RoleFile file = roleFile == null ? null : new RoleFile(roleFile)) {
             Sidecar sidecar = new Sidecar(config, kubernetes, file == null ? status -> { } : file::write);
             try (HttpEndpoint http = address == null ? null : new HttpEndpoint(address, config, sidecar, kubernetes)) {
-                LoggerFactory.getLogger("leader-labeler").info("started version={} {} http-address={} role-file={} log-level={}", VERSION,
+                Sidecar.LOG.info("started version={} {} http-address={} role-file={} log-level={}", VERSION,
                         config.summary(), http == null ? "off" : http.address(), file == null ? "none" : roleFile, logLevel);
                 AtomicBoolean stopping = new AtomicBoolean();
                 for (String signal : List.of("TERM", "INT")) {
@@ -331,8 +331,7 @@ public final class LeaderLabeler implements Callable<Integer> {
     private Config config(Environment environment) throws IOException {
         Duration lease = Config.duration("--lease-duration", leaseDuration);
         String name = pod != null ? pod : environment.podName();
-        return new Config(election, name,
-                namespace != null ? namespace : environment.namespace(),
+        return new Config(election, name, namespace != null ? namespace : environment.namespace(),
                 leadershipLabel != null ? leadershipLabel : election + "/is-leader",
                 participationLabel != null ? participationLabel : election + "/participant",
                 leaseName != null ? leaseName : election,
@@ -343,9 +342,7 @@ public final class LeaderLabeler implements Callable<Integer> {
 
     /** Must be called before the first logger is created, because slf4j-simple reads its settings once. */
     private static void configureLogging(String level) {
-        if (!Set.of("error", "warn", "info", "debug", "trace").contains(level)) {
-            throw new IllegalArgumentException("--log-level: \"" + level + "\" must be error, warn, info, debug or trace");
-        }
+        Config.rule("--log-level", level, level.matches("error|warn|info|debug|trace"), "must be error, warn, info, debug or trace");
         Locale.setDefault(Locale.ROOT); // else times and numbers have the digits and the calendar of the user's locale
         System.setProperty("org.slf4j.simpleLogger.showDateTime", "true");
         System.setProperty("org.slf4j.simpleLogger.dateTimeFormat", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX");
@@ -374,8 +371,8 @@ enum Handover {
 
     /** Throws IllegalArgumentException, whose message names the flag, for anything but {@code early} and {@code after-exit}. */
     static Handover parse(String text) {
-        return Stream.of(values()).filter(handover -> handover.toString().equals(text)).findFirst()
-                .orElseThrow(() -> new IllegalArgumentException("--handover: \"" + text + "\" must be early or after-exit"));
+        Config.rule("--handover", text, text.matches("early|after-exit"), "must be early or after-exit");
+        return text.equals("early") ? EARLY : AFTER_EXIT;
     }
 
     /** As the flag names it. */
@@ -398,15 +395,12 @@ record Config(String election, String pod, String namespace, String leadershipLa
 
     private static final Pattern RFC_1035_LABEL = Pattern.compile("[a-z]([-a-z0-9]*[a-z0-9])?");
     private static final Pattern RFC_1123_LABEL = Pattern.compile("[a-z0-9]([-a-z0-9]*[a-z0-9])?");
-    private static final Pattern RFC_1123_SUBDOMAIN =
-            Pattern.compile(RFC_1123_LABEL.pattern() + "(\\." + RFC_1123_LABEL.pattern() + ")*");
+    private static final Pattern RFC_1123_SUBDOMAIN = Pattern.compile("%1$s(\\.%1$s)*".formatted(RFC_1123_LABEL));
     private static final Pattern LABEL_NAME = Pattern.compile("[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?");
     private static final Pattern DEFAULT_KEY = Pattern.compile(RFC_1035_LABEL.pattern() + "/(is-leader|participant)");
     private static final Pattern DURATION_PART = Pattern.compile("(\\d+(?:\\.\\d*)?|\\.\\d+)(ns|us|µs|μs|ms|s|m|h)");
     private static final Map<String, Long> UNIT_NANOS = Map.of("ns", 1L, "us", 1_000L, "µs", 1_000L, "μs", 1_000L, "ms", 1_000_000L,
             "s", 1_000_000_000L, "m", 60_000_000_000L, "h", 3_600_000_000_000L);
-    private static final String QUALIFIED_NAME_RULE = "must be a label key: an optional prefix (a DNS subdomain of at most 253 characters)"
-            + " and '/', then a name of at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.'";
     /** Annotation of a pod by which a ReplicaSet that is scaled down chooses: the lowest cost goes first. */
     static final String DELETION_COST = "controller.kubernetes.io/pod-deletion-cost";
     /** As in client-go: a retry may come this much later than its period. */
@@ -418,15 +412,10 @@ record Config(String election, String pod, String namespace, String leadershipLa
         rule("--pod-name", pod, matches(RFC_1123_SUBDOMAIN, pod, 253), "must be the name of a pod: an RFC 1123 subdomain; or set POD_NAME");
         rule("--namespace", namespace, matches(RFC_1123_LABEL, namespace, 63),
                 "must be the name of a namespace: an RFC 1123 label of at most 63 characters; or set POD_NAMESPACE");
-        rule("--leadership-label", leadershipLabel, isQualifiedName(leadershipLabel), QUALIFIED_NAME_RULE);
-        rule("--participation-label", participationLabel, isQualifiedName(participationLabel), QUALIFIED_NAME_RULE);
+        ruleOfLabel("--leadership-label", leadershipLabel, election);
+        ruleOfLabel("--participation-label", participationLabel, election);
         rule("--participation-label", participationLabel, !participationLabel.equals(leadershipLabel),
                 "must differ from --leadership-label");
-        for (String key : List.of(leadershipLabel, participationLabel)) {
-            rule(key.equals(leadershipLabel) ? "--leadership-label" : "--participation-label", key,
-                    !DEFAULT_KEY.matcher(key).matches() || key.startsWith(election + "/"),
-                    "must not be a default label of another election, which would fight over it");
-        }
         rule("--lease-name", leaseName, matches(RFC_1123_SUBDOMAIN, leaseName, 253),
                 "must be an RFC 1123 subdomain of at most 253 characters");
         rule("--lease-duration", leaseDuration, leaseDuration.toNanosPart() == 0 && leaseDuration.toSeconds() >= 1
@@ -481,14 +470,13 @@ record Config(String election, String pod, String namespace, String leadershipLa
     /** Reads a duration of less than 365 days as Go writes it, not negative; IllegalArgumentException, whose message names {@code flag}. */
     static Duration duration(String flag, String text) {
         Matcher part = DURATION_PART.matcher(text);
-        double nanos = text.equals("0") ? 0 : Double.NaN;
+        double nanos = 0;
         int end = 0;
         while (part.find() && part.start() == end) {
-            double value = Double.parseDouble(part.group(1)) * UNIT_NANOS.get(part.group(2));
-            nanos = end == 0 ? value : nanos + value;
+            nanos += Double.parseDouble(part.group(1)) * UNIT_NANOS.get(part.group(2));
             end = part.end();
         }
-        boolean complete = text.equals("0") || end == text.length();
+        boolean complete = text.equals("0") || end > 0 && end == text.length();
         rule(flag, text, complete && nanos < Duration.ofDays(365).toNanos(), "must be a duration such as 15s, 500ms or 1m30s");
         return Duration.ofNanos(Math.round(nanos));
     }
@@ -504,13 +492,17 @@ record Config(String election, String pod, String namespace, String leadershipLa
         return text != null && text.length() <= longest && pattern.matcher(text).matches();
     }
 
-    private static boolean isQualifiedName(String key) {
+    private static void ruleOfLabel(String flag, String key, String election) {
         int slash = key.indexOf('/');
-        return (slash < 0 || matches(RFC_1123_SUBDOMAIN, key.substring(0, slash), 253))
-                && matches(LABEL_NAME, key.substring(slash + 1), 63);
+        boolean validPrefix = slash < 0 || matches(RFC_1123_SUBDOMAIN, key.substring(0, slash), 253);
+        rule(flag, key, validPrefix && matches(LABEL_NAME, key.substring(slash + 1), 63), "must be a label key: an optional prefix (a DNS"
+                + " subdomain of at most 253 characters) and '/', then a name of at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.'");
+        rule(flag, key, !DEFAULT_KEY.matcher(key).matches() || key.startsWith(election + "/"),
+                "must not be a default label of another election, which would fight over it");
     }
 
-    private static void rule(String flag, Object value, boolean kept, String rule) {
+    /** Throws IllegalArgumentException, whose message names the flag, its value (null if it is not given) and the rule, unless that is kept. */
+    static void rule(String flag, Object value, boolean kept, String rule) {
         if (!kept) {
             String shown = value instanceof Duration duration ? show(duration) : value == null ? "(not given)" : "\"" + value + "\"";
             throw new IllegalArgumentException(flag + ": " + shown + " " + rule);
@@ -1555,17 +1547,12 @@ final class Requests {
     /** When the object may be asked for again; 0 for at once. */
     long notBefore(String target) {
         Backoff backoff = backoffs.get(target);
-        return Math.max(backoff == null ? 0 : backoff.until, budgetAt(target));
+        return Math.max(backoff == null ? 0 : backoff.until, budgetAt(target, 1));
     }
 
-    /** When the object's budget allows the next request: this bounds what contention with another writer costs. */
-    long budgetAt(String target) {
-        return spentUntil.getOrDefault(target, 0L) - (BURST - 1) * (retryPeriod / 2);
-    }
-
-    /** The same for two requests that follow each other at once. */
-    long budgetForTwoAt(String target) {
-        return budgetAt(target) + retryPeriod / 2;
+    /** When the object's budget allows so many requests at once: this bounds what contention with another writer costs. */
+    long budgetAt(String target, int requests) {
+        return spentUntil.getOrDefault(target, 0L) - (BURST - requests) * (retryPeriod / 2);
     }
 
     /** The object of a request, for people. */
@@ -2567,7 +2554,7 @@ final class Elector {
      * until it allows all of these requests, because each of them would otherwise wait by itself.
      */
     private void sendGetPod(String name, String suspectUid) {
-        long budgetAt = Math.max(requests.budgetForTwoAt(name), role instanceof Role.Leading ? requests.budgetAt(Requests.LEASE) : 0);
+        long budgetAt = Math.max(requests.budgetAt(name, 2), role instanceof Role.Leading ? requests.budgetAt(Requests.LEASE, 1) : 0);
         send(name, Math.max(requests.notBefore(name), budgetAt), sequence -> new Effect.GetPod(sequence, name, suspectUid));
     }
 
@@ -2598,7 +2585,7 @@ final class Elector {
 
     /** An object whose budget is spent is changed again and again by another program. */
     private void warnOfContention(String target) {
-        if (requests.isPending(target) || now >= requests.budgetAt(target) || !mayWarn(Matter.CONTENTION)) {
+        if (requests.isPending(target) || now >= requests.budgetAt(target, 1) || !mayWarn(Matter.CONTENTION)) {
             return;
         }
         String pod = target;
@@ -2749,7 +2736,8 @@ final class Elector {
 /** The life of one sidecar: events go through one queue to one elector, on one thread. */
 final class Sidecar {
 
-    private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
+    /** The log of the whole program. Not in {@link LeaderLabeler}, which configures logging before the first logger is made. */
+    static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     /** Value of {@link #busySince} while no event is processed. */
     static final long NOT_BUSY = -1;
 
@@ -2895,7 +2883,6 @@ final class Sidecar {
  */
 final class Kubernetes implements AutoCloseable {
 
-    private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     private static final String COMPONENT = "leader-labeler";
     /** In a merge patch, null removes a key. */
     private static final Gson WITH_NULLS = new GsonBuilder().serializeNulls().disableHtmlEscaping().create();
@@ -2916,7 +2903,6 @@ final class Kubernetes implements AutoCloseable {
     private final Config config;
     private final String server;
     private final String source;
-    private final String namespace;
     private final ApiClient client;
     private final CoordinationV1Api leases;
     private final CoreV1Api core;
@@ -2936,17 +2922,15 @@ final class Kubernetes implements AutoCloseable {
     private final AtomicInteger restarts = new AtomicInteger();
     private volatile boolean closed;
 
-    /** Takes over the client: adds timeouts and a counter of requests. */
-    Kubernetes(Config config, ApiClient client) {
-        this(config, client, client.getBasePath(), "given");
-    }
-
-    private Kubernetes(Config config, ApiClient client, String server, String source) {
+    /**
+     * Takes over the client: adds timeouts and a counter of requests. {@code server} is its URL without secrets and {@code source} by what it
+     * was found, both for people.
+     */
+    Kubernetes(Config config, ApiClient client, String server, String source) {
         OkHttpClient http = client.getHttpClient().newBuilder().addInterceptor(this::count).build();
         this.config = config;
         this.server = server;
         this.source = source;
-        this.namespace = config.namespace();
         this.client = client.setHttpClient(http.newBuilder().readTimeout(Duration.ZERO).callTimeout(config.callTimeout()).build());
         this.podWriter = new ApiClient(http.newBuilder().readTimeout(Duration.ZERO).callTimeout(POD_WRITE_TIMEOUT).build());
         this.watchClient = http.newBuilder().readTimeout(Duration.ofSeconds(WATCH_SECONDS).plus(config.callTimeout())).build();
@@ -3016,12 +3000,12 @@ final class Kubernetes implements AutoCloseable {
             for (int i = 0; i < WARM_UP_ROUNDS; i++) {
                 podsAre(JSON.deserialize(JSON.serialize(group), new TypeToken<ListResponse<PartialPod>>() { }.getType()));
                 V1Lease held = encode(decode(blank).heldBy(new Claim(config.pod(), "0", time, time), 1));
-                leases.replaceNamespacedLease(config.leaseName(), namespace, held).buildCall(null);
+                leases.replaceNamespacedLease(config.leaseName(), config.namespace(), held).buildCall(null);
                 decode((V1Lease) JSON.deserialize(JSON.serialize(held), V1Lease.class));
                 patchCall(fence);
             }
         } catch (ApiException impossible) {
-            LOG.debug("warm-up: {}", impossible.getMessage());
+            Sidecar.LOG.debug("warm-up: {}", impossible.getMessage());
         }
     }
 
@@ -3029,15 +3013,16 @@ final class Kubernetes implements AutoCloseable {
     Reply send(Effect.Request request) {
         try {
             return switch (request) {
-                case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), namespace).executeWithHttpInfo());
+                case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), config.namespace()).executeWithHttpInfo());
                 case Effect.CreateLease create ->
-                        leaseIs(leases.createNamespacedLease(namespace, freeLease()).fieldManager(COMPONENT).executeWithHttpInfo());
+                        leaseIs(leases.createNamespacedLease(config.namespace(), freeLease()).fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.PutLease put ->
-                        leaseIs(leases.replaceNamespacedLease(config.leaseName(), namespace, encode(put.lease()))
+                        leaseIs(leases.replaceNamespacedLease(config.leaseName(), config.namespace(), encode(put.lease()))
                                 .fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.ListPods list -> podsAre(execute(listPods(null), PartialPod.class));
                 case Effect.GetPod get -> new Reply.PodReply(decode(getPod(get.name())));
-                case Effect.PatchPod patch -> new Reply.PodReply(decode(patch(patch)));
+                case Effect.PatchPod patch -> new Reply.PodReply(decode(PatchUtils.patch(PartialPod.class, () -> patchCall(patch),
+                        V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, podWriter)));
             };
         } catch (ApiException refused) {
             return toReply(request, refused);
@@ -3060,28 +3045,24 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private PartialPod getPod(String name) throws ApiException {
-        return client.<PartialPod>execute(core.readNamespacedPod(name, namespace).buildCall(null), PartialPod.class).getData();
+        return client.<PartialPod>execute(core.readNamespacedPod(name, config.namespace()).buildCall(null), PartialPod.class).getData();
     }
 
     /** Lists the pods that have the leadership key, or watches them from a version on if that is not null. */
     private Call listPods(String version) throws ApiException {
-        CoreV1Api.APIlistNamespacedPodRequest list = core.listNamespacedPod(namespace).labelSelector(config.leadershipLabel());
+        CoreV1Api.APIlistNamespacedPodRequest list = core.listNamespacedPod(config.namespace()).labelSelector(config.leadershipLabel());
         return (version == null ? list : list.watch(true).timeoutSeconds(WATCH_SECONDS).resourceVersion(version)).buildCall(null);
     }
 
     /** The same for the Lease. */
     private Call listLease(String version) throws ApiException {
         CoordinationV1Api.APIlistNamespacedLeaseRequest list =
-                leases.listNamespacedLease(namespace).fieldSelector("metadata.name=" + config.leaseName());
+                leases.listNamespacedLease(config.namespace()).fieldSelector("metadata.name=" + config.leaseName());
         return (version == null ? list : list.watch(true).timeoutSeconds(WATCH_SECONDS).resourceVersion(version)).buildCall(null);
     }
 
     private <T> ListResponse<T> execute(Call list, Class<T> type) throws ApiException {
         return client.<ListResponse<T>>execute(list, TypeToken.getParameterized(ListResponse.class, type).getType()).getData();
-    }
-
-    private PartialPod patch(Effect.PatchPod patch) throws ApiException {
-        return PatchUtils.patch(PartialPod.class, () -> patchCall(patch), V1Patch.PATCH_FORMAT_JSON_MERGE_PATCH, podWriter);
     }
 
     private Call patchCall(Effect.PatchPod patch) throws ApiException {
@@ -3097,7 +3078,7 @@ final class Kubernetes implements AutoCloseable {
         }
         String body = WITH_NULLS.toJson(Map.of("metadata",
                 Map.of("resourceVersion", patch.version(), "labels", labels, "annotations", annotations)));
-        return core.patchNamespacedPod(patch.name(), namespace, new V1Patch(body)).fieldManager(COMPONENT).buildCall(null);
+        return core.patchNamespacedPod(patch.name(), config.namespace(), new V1Patch(body)).fieldManager(COMPONENT).buildCall(null);
     }
 
     /**
@@ -3106,8 +3087,8 @@ final class Kubernetes implements AutoCloseable {
      */
     Set<String> otherWriters(String pod) {
         try {
-            Call get = pod != null ? core.readNamespacedPod(pod, namespace).buildCall(null)
-                    : leases.readNamespacedLease(config.leaseName(), namespace).buildCall(null);
+            Call get = pod != null ? core.readNamespacedPod(pod, config.namespace()).buildCall(null)
+                    : leases.readNamespacedLease(config.leaseName(), config.namespace()).buildCall(null);
             return client.<JsonObject>execute(get, JsonObject.class).getData().getAsJsonObject("metadata").getAsJsonArray("managedFields")
                     .asList().stream().map(entry -> entry.getAsJsonObject().get("manager").getAsString())
                     .filter(manager -> !COMPONENT.equals(manager)).collect(Collectors.toCollection(TreeSet::new));
@@ -3164,13 +3145,11 @@ final class Kubernetes implements AutoCloseable {
         }
     }
 
-    /** The Retry-After of an answer in nanoseconds, as far as it is honoured; 0 without one. */
-    private long retryAfter(ApiException refused) {
-        Map<String, List<String>> headers = refused.getResponseHeaders();
-        return headers == null ? 0 : headers.entrySet().stream()
-                .filter(h -> "retry-after".equalsIgnoreCase(h.getKey())).flatMap(h -> h.getValue().stream())
-                .filter(value -> value.matches("\\d{1,9}")).mapToLong(value -> TimeUnit.SECONDS.toNanos(Long.parseLong(value)))
-                .map(asked -> Math.min(asked, config.longestPause().toNanos())).findFirst().orElse(0);
+    /** The Retry-After of an answer in nanoseconds; 0 without one. */
+    private static long retryAfter(ApiException refused) {
+        Map<String, List<String>> headers = refused.getResponseHeaders(); // in lower case, as OkHttp makes them
+        String seconds = headers == null ? "" : headers.getOrDefault("retry-after", List.of("")).getFirst();
+        return seconds.matches("\\d{1,9}") ? TimeUnit.SECONDS.toNanos(Long.parseLong(seconds)) : 0;
     }
 
     // --- Warnings ----------------------------------------------------------------------------------------------------
@@ -3193,13 +3172,13 @@ final class Kubernetes implements AutoCloseable {
             boolean missing = isMissing(access);
             report(missing ? "missing permission:" : "cannot", access, answer);
             if (missing && mayWarn("Role")) {
-                LOG.warn("apply the following; no restart is needed:\n{}", PermissionCheck.role(config, user()).strip());
+                Sidecar.LOG.warn("apply the following; no restart is needed:\n{}", PermissionCheck.role(config, user()).strip());
             }
         });
     }
 
     private static void report(String what, RequiredAccess access, String answer) {
-        LOG.warn("{} {}: {}; {}", what, access, answer,
+        Sidecar.LOG.warn("{} {}: {}; {}", what, access, answer,
                 access.verb().equals("watch") ? "polling every retry-period instead" : "trying again");
     }
 
@@ -3226,20 +3205,19 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** A collection to watch: its LIST, or its watch from a version on, and the events that its objects make. */
-    private record Source<T>(String what, RequiredAccess access, Class<T> type, ListCall call,
-            Function<T, V1ObjectMeta> metadata, BiFunction<List<T>, String, Event> listed, Function<T, Event> updated,
-            Function<T, Event> removed) {}
+    private record Source<T>(RequiredAccess access, Class<T> type, ListCall call, Function<T, V1ObjectMeta> metadata,
+            BiFunction<List<T>, String, Event> listed, Function<T, Event> updated, Function<T, Event> removed) {}
 
     /**
      * Begins to report the Lease and the group's pods to {@code sink}, which must be safe from any thread, on threads of its own until
      * {@link #close}. Without bookmarks, because client-java takes that of a pod for malformed, which would end the watch every minute.
      */
     void watch(Consumer<Event> sink) {
-        start(sink, new Source<>("the Lease", RequiredAccess.toLease("watch", config), V1Lease.class, this::listLease, V1Lease::getMetadata,
+        start(sink, new Source<>(RequiredAccess.toLease("watch", config), V1Lease.class, this::listLease, V1Lease::getMetadata,
                 (all, version) -> all.isEmpty() ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(decode(all.getFirst())),
                 lease -> new Event.LeaseUpdated(decode(lease)),
                 lease -> new Event.LeaseDeleted(required(lease.getMetadata().getResourceVersion()))));
-        start(sink, new Source<>("the pods", RequiredAccess.toPods("watch", null), PartialPod.class, this::listPods, PartialPod::metadata,
+        start(sink, new Source<>(RequiredAccess.toPods("watch", null), PartialPod.class, this::listPods, PartialPod::metadata,
                 (all, version) -> new Event.PodsListed(all.stream().map(this::decode).toList(), version),
                 pod -> new Event.PodUpdated(decode(pod)),
                 pod -> new Event.PodRemoved(required(pod.metadata().getName()), required(pod.metadata().getResourceVersion()))));
@@ -3250,7 +3228,7 @@ final class Kubernetes implements AutoCloseable {
      * impossible this becomes a list every retry-period, so polling needs no code of its own.
      */
     private void start(Consumer<Event> sink, Source<?> source) {
-        Thread.ofVirtual().name("watch of " + source.what()).start(() -> {
+        Thread.ofVirtual().name("watch of " + source.access().resource()).start(() -> {
             String version = null;
             while (!closed) {
                 long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
@@ -3278,7 +3256,7 @@ final class Kubernetes implements AutoCloseable {
             return watch(version, begun, sink, source);
         } catch (ApiException refused) {
             warn(source.access().to(version == null ? "list" : "watch"), refused.getCode(), describe(refused, config.callTimeout()));
-            pause(retryAfter(refused));
+            pause(Math.min(retryAfter(refused), config.longestPause().toNanos()));
             return null;
         }
     }
@@ -3418,8 +3396,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     private Reply podsAre(ListResponse<PartialPod> list) {
-        return new Reply.PodListReply(list.items().stream().map(this::decode).toList(),
-                required(list.metadata().getResourceVersion()));
+        return new Reply.PodListReply(list.items().stream().map(this::decode).toList(), required(list.metadata().getResourceVersion()));
     }
 
     private Lease decode(V1Lease lease) {
@@ -3821,7 +3798,6 @@ final class Kubeconfig {
  */
 final class ExecPlugin implements Interceptor {
 
-    private static final Logger LOG = LoggerFactory.getLogger("leader-labeler");
     /** How long one run may take. */
     private static final Duration LIMIT = Duration.ofSeconds(15);
     /** Between the beginnings of two runs, at least. */
@@ -3920,7 +3896,7 @@ final class ExecPlugin implements Interceptor {
         } catch (IOException | RuntimeException | InterruptedException failed) {
             synchronized (this) {
                 if (Instant.now().isBefore(token.expiry()) && problem == null) {
-                    LOG.warn("{}: {}; trying again, the token is valid until {}", title, failed.getMessage(), token.expiry());
+                    Sidecar.LOG.warn("{}: {}; trying again, the token is valid until {}", title, failed.getMessage(), token.expiry());
                 }
                 problem = title + ": " + failed.getMessage();
             }
@@ -4100,7 +4076,7 @@ final class RoleFile implements AutoCloseable {
     private final Path path;
     private final Path temporary;
     /** What the file says; null if it may be missing. */
-    private String written;
+    private Content written;
     private boolean failing;
 
     /** Writes the first content, that this pod does not lead; IOException with one line if the path cannot be written. */
@@ -4111,7 +4087,7 @@ final class RoleFile implements AutoCloseable {
             throw new IOException("--role-file: \"" + path + "\" must name a file");
         }
         try {
-            replace(content(false, "0", ""));
+            replace(new Content(false, "0", ""));
         } catch (IOException unwritable) {
             close();
             throw new IOException("--role-file: cannot write \"" + path + "\": " + unwritable + "; choose a path that can be written");
@@ -4124,11 +4100,11 @@ final class RoleFile implements AutoCloseable {
      */
     void write(Status status) {
         try {
-            replace(content(status.leading(), status.epoch(), status.leader()));
+            replace(new Content(status.leading(), status.epoch(), status.leader()));
             failing = false;
         } catch (IOException unwritable) {
             if (!failing) {
-                LoggerFactory.getLogger("leader-labeler").error("--role-file: cannot write \"{}\": {}; without it, this pod does not lead"
+                Sidecar.LOG.error("--role-file: cannot write \"{}\": {}; without it, this pod does not lead"
                         + " for its application", path, unwritable.toString());
             }
             failing = true;
@@ -4136,23 +4112,19 @@ final class RoleFile implements AutoCloseable {
         }
     }
 
-    private void replace(String content) throws IOException {
+    private record Content(boolean leader, String epoch, String name) {}
+
+    private void replace(Content content) throws IOException {
         if (content.equals(written)) {
             return;
         }
         try {
-            Files.writeString(temporary, content);
+            Files.writeString(temporary, JSON.serialize(content) + "\n");
             Files.move(temporary, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
             written = content;
         } finally {
             Files.deleteIfExists(temporary);
         }
-    }
-
-    private record Content(boolean leader, String epoch, String name) {}
-
-    private static String content(boolean leader, String epoch, String name) {
-        return JSON.serialize(new Content(leader, epoch, name)) + "\n";
     }
 
     /** Removes the file. Safe from any thread. */
@@ -4162,7 +4134,7 @@ final class RoleFile implements AutoCloseable {
         try {
             Files.deleteIfExists(path);
         } catch (IOException remains) {
-            LoggerFactory.getLogger("leader-labeler").error("--role-file: cannot remove \"{}\": {}; remove it", path, remains.toString());
+            Sidecar.LOG.error("--role-file: cannot remove \"{}\": {}; remove it", path, remains.toString());
         }
     }
 }
@@ -4192,13 +4164,12 @@ final class HttpEndpoint implements AutoCloseable {
 
     /** Reads {@code [HOST]:PORT}, null for {@code off}; throws IllegalArgumentException whose message names the flag. */
     static InetSocketAddress parse(String text) {
-        Matcher parts = ADDRESS.matcher(text);
         if (text.equals("off")) {
             return null;
         }
-        if (!parts.matches() || Integer.parseInt(parts.group(2)) > 65535) {
-            throw new IllegalArgumentException("--http-address: \"" + text + "\" must be [HOST]:PORT, such as :4040 or [::1]:4040, or off");
-        }
+        Matcher parts = ADDRESS.matcher(text);
+        Config.rule("--http-address", text, parts.matches() && Integer.parseInt(parts.group(2)) <= 65535,
+                "must be [HOST]:PORT, such as :4040 or [::1]:4040, or off");
         int port = Integer.parseInt(parts.group(2));
         return parts.group(1).isEmpty() ? new InetSocketAddress(port) : new InetSocketAddress(parts.group(1), port);
     }
@@ -4210,12 +4181,11 @@ final class HttpEndpoint implements AutoCloseable {
         this.sidecar = sidecar;
         this.kubernetes = kubernetes;
         try {
-            this.server = HttpServer.create(address, BACKLOG);
+            this.server = HttpServer.create(address, BACKLOG, "/", this::handle);
         } catch (IOException busy) {
             throw new IOException("--http-address: cannot listen on \"" + show(address) + "\": " + busy.getMessage()
                     + "; choose another port or \"off\"");
         }
-        server.createContext("/", this::handle);
         server.setExecutor(this::dispatch);
         server.start();
     }
@@ -4317,8 +4287,7 @@ final class HttpEndpoint implements AutoCloseable {
             gauge(out, "lease_age_seconds", "Time since the Lease was last seen to change.", secondsSince(statistics.leaseChangedAt()));
             gauge(out, "renewal_age_seconds", "Time since this pod's last renewal, NaN before the first.",
                     secondsSince(statistics.renewedAt()));
-            gauge(out, "last_handover_seconds", "Seconds from a free Lease to this pod's label, last time.",
-                    statistics.handover() / 1e9);
+            gauge(out, "last_handover_seconds", "Seconds from a free Lease to this pod's label, last time.", statistics.handover() / 1e9);
             gauge(out, "last_takeover_seconds", "Seconds from an expired Lease, or a holder that is gone, to this pod's label, last time.",
                     statistics.takeover() / 1e9);
             counter(out, "label_patches", "Pod writes by result.", statistics.patches().entrySet().stream()

@@ -28,7 +28,8 @@ class OtherWritersTest {
         new CoordinationV1Api(client).createNamespacedLease(namespace, new V1Lease().metadata(new V1ObjectMeta().name("web")
                 .putLabelsItem("app", "web"))).fieldManager("janitor").execute();
 
-        try (Kubernetes kubernetes = new Kubernetes(TestConfig.config().namespace(namespace).build(), RealServer.shared().client())) {
+        ApiClient own = RealServer.shared().client();
+        try (Kubernetes kubernetes = new Kubernetes(TestConfig.config().namespace(namespace).build(), own, own.getBasePath(), "given")) {
             String version = pod.getMetadata().getResourceVersion();
             assertInstanceOf(Reply.PodReply.class,
                     kubernetes.send(new Effect.PatchPod(1, "web-0", version, "true", "true", "1", null, false, Long.MAX_VALUE)));

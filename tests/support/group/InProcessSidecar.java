@@ -25,7 +25,7 @@ final class InProcessSidecar {
     private final CompletableFuture<Integer> end = new CompletableFuture<>();
 
     private InProcessSidecar(Config config, ApiClient client) {
-        Kubernetes kubernetes = new Kubernetes(config, client);
+        Kubernetes kubernetes = new Kubernetes(config, client, client.getBasePath(), "given");
         sidecar = new Sidecar(config, kubernetes, status -> { });
     }
 
