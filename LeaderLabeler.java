@@ -831,18 +831,11 @@ record Statistics(long transitions, long leaseChangedAt, long renewedAt, long ha
 /** What a sidecar is doing. Each role holds the state that is valid only in that role. Times are nanoseconds of {@link Elector#on}. */
 sealed interface Role {
 
-    /**
-     * Another participant leads, or none: wait until the Lease is free and, by rank, it is this pod's turn.
-     *
-     * @param notBefore when this pod may acquire the Lease again, so that others can after a lead in which it could not be labelled; 0 for
-     *     at once
-     */
-    record Following(long notBefore) implements Role {}
+    /** Another participant leads, or none: wait until the Lease is free and, by rank, it is this pod's turn. */
+    record Following() implements Role {}
 
     /** The Lease is free: list the group at the Lease's version, then write the Lease on that version. */
     final class Acquiring implements Role {
-        /** {@link Following#notBefore} of the role before. */
-        final long notBefore;
         /** Version of the Lease for which the group was last asked for; null before the first LIST. */
         String listSentFor;
         /** Version of the Lease for which the group was listed; null before the first answer. */
@@ -855,10 +848,6 @@ sealed interface Role {
         long freeSince;
         boolean wasReleased;
 
-        Acquiring(long notBefore) {
-            this.notBefore = notBefore;
-        }
-
         /** Whether this is the PUT under way, by which the Lease is won. */
         boolean isAttempt(Effect.PutLease put) {
             return attempt != null && attempt.sequence() == put.sequence();
@@ -869,14 +858,11 @@ sealed interface Role {
     final class Leading implements Role {
         /** Version of the Lease that the win made: the fencing token. */
         final String epoch;
-        /** Version of the list that preceded the win. */
-        final String listVersion;
+        /** The list that preceded the win, and since when the Lease had been free. */
+        final Acquiring won;
         /** Name of the pod that held the Lease before; empty if none is known. */
         final String previous;
         final long wonAt;
-        /** Since when the Lease had been free, and whether because it was released. */
-        final long freeSince;
-        final boolean wasReleased;
         /** What the latest PUT that is known to have succeeded wrote, and the version that it made. */
         Claim claim;
         String version;
@@ -891,11 +877,9 @@ sealed interface Role {
 
         Leading(Acquiring won, String epoch, String previous, long wonAt) {
             this.epoch = epoch;
+            this.won = won;
             this.previous = previous;
             this.wonAt = wonAt;
-            this.listVersion = won.listVersion;
-            this.freeSince = won.freeSince;
-            this.wasReleased = won.wasReleased;
             this.claim = won.attempt.lease().claim();
             this.version = epoch;
         }
@@ -905,17 +889,14 @@ sealed interface Role {
     final class Releasing implements Role {
         final Reason reason;
         final long since;
-        /** {@link Following#notBefore} of the role that follows. */
-        final long notBefore;
         /** Whether a lead that was reported has ended, and this has not been. */
         boolean owesStoppedEvent;
         /** When the Lease was first seen not to be held by this pod; NEVER before. */
         long releasedAt = Elector.NEVER;
 
-        Releasing(Reason reason, long since, long notBefore, boolean owesStoppedEvent) {
+        Releasing(Reason reason, long since, boolean owesStoppedEvent) {
             this.reason = reason;
             this.since = since;
-            this.notBefore = notBefore;
             this.owesStoppedEvent = owesStoppedEvent;
         }
     }
@@ -1686,7 +1667,7 @@ final class Elector {
     private long wakeAt = NEVER;
     private List<Effect> effects = List.of();
 
-    private Role role = new Role.Following(0);
+    private Role role = new Role.Following();
     /** When SIGTERM was received; NEVER before. */
     private long stopAt = NEVER;
     /** Since when this pod holds the Lease, won once or anew, and has not been observed labelled; NEVER otherwise. */
@@ -1695,6 +1676,8 @@ final class Elector {
     private long steppedDownAt = NEVER;
     /** When this pod last offered the Lease to the preferred leader; NEVER if it never has. */
     private long offeredAt = NEVER;
+    /** When this pod may acquire the Lease again, so that others can after a lead in which it could not be labelled; 0 for at once. */
+    private long mayAcquireAt;
     /** Version on which {@code true} was last written to the own pod: while the pod has it, the write may still arrive. */
     private String promotedOnVersion;
     /** The latest time that was written into the Lease. */
@@ -1884,12 +1867,7 @@ final class Elector {
             group.forget();
             rewriteSuspectedAt = NEVER;
             historySince = requests.nextSequence();
-            role = new Role.Following(switch (role) {
-                case Role.Following following -> following.notBefore();
-                case Role.Acquiring acquiring -> acquiring.notBefore;
-                case Role.Releasing releasing -> releasing.notBefore;
-                default -> 0;
-            });
+            role = new Role.Following();
             effects.add(new Effect.RestartWatches());
         }
     }
@@ -2022,7 +2000,7 @@ final class Elector {
             send(Requests.GROUP, Effect.ListPods::new);
         }
         switch (role) {
-            case Role.Following following -> follow(following);
+            case Role.Following following -> follow();
             case Role.Acquiring acquiring -> acquire(acquiring);
             case Role.Leading leading -> lead(leading);
             case Role.Releasing releasing -> release(releasing);
@@ -2080,9 +2058,9 @@ final class Elector {
 
     // --- Following and acquiring -------------------------------------------------------------------------------------
 
-    private void follow(Role.Following following) {
+    private void follow() {
         if (isLeaving()) {
-            startReleasing(Role.Reason.STOPPING, following.notBefore());
+            startReleasing(Role.Reason.STOPPING);
             return;
         }
         unlabelledSince = isHeldBySelf() ? unlabelledSince : NEVER;
@@ -2097,17 +2075,17 @@ final class Elector {
                     + " election in pod " + config.pod() + " or under its name; if there is none, an older Lease was written back");
         }
         Pod own = group.own();
-        if (isRegistered() && mayAcquire(following.notBefore())) {
-            role = new Role.Acquiring(following.notBefore());
+        if (isRegistered() && mayAcquire()) {
+            role = new Role.Acquiring();
         } else if (own != null && own.isLabelled() && !lease.isHeld() && reachedElseWakeAt(lease.changedAt() + leaseDuration)) {
-            startReleasing(Role.Reason.NOBODY_LEADS, following.notBefore());
+            startReleasing(Role.Reason.NOBODY_LEADS);
         }
     }
 
     /** Whether the Lease is free and, by rank, it is this pod's turn; or it names this very pod: the container was restarted. */
-    private boolean mayAcquire(long notBefore) {
+    private boolean mayAcquire() {
         Pod own = group.own();
-        if (own == null || !own.hasAllKeys() || isLeaving() || !group.isKnown() || !reachedElseWakeAt(notBefore)) {
+        if (own == null || !own.hasAllKeys() || isLeaving() || !group.isKnown() || !reachedElseWakeAt(mayAcquireAt)) {
             return false;
         }
         return isHeldBySelf() || reachedElseWakeAt(lease.freeAt() + acquireDelay(own));
@@ -2184,8 +2162,8 @@ final class Elector {
             return;
         }
         Lease free = lease.get();
-        if (lease.mustBeRead() || !mayAcquire(acquiring.notBefore)) {
-            role = new Role.Following(acquiring.notBefore);
+        if (lease.mustBeRead() || !mayAcquire()) {
+            role = new Role.Following();
         } else if (free == null) {
             send(Requests.LEASE, Effect.CreateLease::new);
         } else if (!free.version().equals(acquiring.listedFor)) {
@@ -2227,22 +2205,22 @@ final class Elector {
             if (owesEvent) {
                 recordStoppedLeading();
             }
-            role = new Role.Following(0);
+            role = new Role.Following();
             return;
         }
         if (stopAt != NEVER || isTerminating() && !holdsLeaseUntilSigterm()) {
-            startReleasing(Role.Reason.STOPPING, 0);
+            startReleasing(Role.Reason.STOPPING);
             return;
         }
         if (shouldStepDown(leading)) {
             steppedDownAt = now;
             group.steppedDown();
-            startReleasing(Role.Reason.UNREADY, 0);
+            startReleasing(Role.Reason.UNREADY);
             return;
         }
         if (shouldOfferToPreferred()) {
             offeredAt = now;
-            startReleasing(Role.Reason.PREFERRED, 0);
+            startReleasing(Role.Reason.PREFERRED);
             return;
         }
         boolean isLabelled = group.own() != null && group.own().isLabelled();
@@ -2371,7 +2349,7 @@ final class Elector {
     }
 
     private static boolean hasChangedSinceList(Role.Leading leading, Pod pod) {
-        return ResourceVersion.isNewer(pod.version(), leading.listVersion);
+        return ResourceVersion.isNewer(pod.version(), leading.won.listVersion);
     }
 
     /** Only a write that changes the pod fences it, so one that came with this leader's epoch gets another value. */
@@ -2423,13 +2401,14 @@ final class Elector {
             log(Level.ERROR, "released lease reason=not-labelled after=" + TimeUnit.NANOSECONDS.toSeconds(leaseDuration) + "s pod=" + obstacle
                     + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
         }
-        startReleasing(Role.Reason.UNLABELLED, now + leaseDuration);
+        mayAcquireAt = now + leaseDuration;
+        startReleasing(Role.Reason.UNLABELLED);
     }
 
     // --- Releasing ---------------------------------------------------------------------------------------------------
 
-    private void startReleasing(Role.Reason reason, long notBefore) {
-        role = new Role.Releasing(reason, now, notBefore, stopLeading(reason.toString()));
+    private void startReleasing(Role.Reason reason) {
+        role = new Role.Releasing(reason, now, stopLeading(reason.toString()));
     }
 
     /** The order of the steps is the protocol: each waits for the one before. */
@@ -2519,7 +2498,7 @@ final class Elector {
         } else if (group.own() != null && group.own().finished()) {
             exit(0, "the own pod " + config.pod() + " has finished");
         } else if (!isTerminating()) {
-            role = new Role.Following(releasing.notBefore);
+            role = new Role.Following();
         }
     }
 
@@ -2634,9 +2613,10 @@ final class Elector {
     private void reportPromotion(Role.Leading leading) {
         if (!leading.promoted) {
             leading.promoted = true;
-            counters.promoted(leading.wasReleased, now - leading.freeSince);
-            report("became leader", " epoch=" + leading.epoch + " took=" + TimeUnit.NANOSECONDS.toMillis(now - leading.freeSince)
-                    + "ms previous=" + (leading.previous.isEmpty() ? "none" : leading.previous));
+            long took = now - leading.won.freeSince;
+            counters.promoted(leading.won.wasReleased, took);
+            report("became leader", " epoch=" + leading.epoch + " took=" + TimeUnit.NANOSECONDS.toMillis(took) + "ms previous="
+                    + (leading.previous.isEmpty() ? "none" : leading.previous));
             record("became leader");
         }
     }

@@ -250,7 +250,7 @@ class SabotageTest {
                 sabotage("a pod that has not changed since the list passes for harmless", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
                         method("isHarmless", "return !pod.isLabelled();")),
                 sabotage("a labelled pod passes for harmless", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
-                        method("isHarmless", "return ResourceVersion.isNewer(pod.version(), leading.listVersion);")),
+                        method("isHarmless", "return ResourceVersion.isNewer(pod.version(), leading.won.listVersion);")),
                 sabotage("a busy follower is waited for", "I4", "BUSY_POD", method("isHarmless", "return false;")),
                 sabotage("a refusing follower is waited for, though it has changed", "I4", "PATCH_REFUSED",
                         method("isHarmless", "return false;")),
@@ -260,7 +260,7 @@ class SabotageTest {
                 sabotage("a leader that is not labelled waits anew whenever the Lease is touched", "I4", "PATCH_REFUSED LEASE_TOUCHED",
                         method("follow", "unlabelledSince = NEVER; original();")),
                 sabotage("a leader that could not be labelled does not stand back", "stands back", "PATCH_REFUSED LEASE_EMPTIED",
-                        method("startReleasing", "original(reason, reason == Role.Reason.UNLABELLED ? 0 : notBefore);")));
+                        method("startReleasing", "original(reason); mayAcquireAt = 0;")));
     }
 
     /** What the Lease says, and what others write into it. */
