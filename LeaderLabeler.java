@@ -3185,7 +3185,7 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /** A collection to watch: its LIST, or its watch from a version on, and the events that its objects make. */
-    private record Source<T>(RequiredAccess access, Class<T> type, ListCall call, Function<T, V1ObjectMeta> metadata,
+    private record Source<T>(String what, RequiredAccess access, Class<T> type, ListCall call, Function<T, V1ObjectMeta> metadata,
             BiFunction<List<T>, String, Event> listed, Function<T, Event> updated, Function<T, Event> removed) {}
 
     /**
@@ -3193,11 +3193,11 @@ final class Kubernetes implements AutoCloseable {
      * {@link #close}. Without bookmarks, because client-java takes that of a pod for malformed, which would end the watch every minute.
      */
     void watch(Consumer<Event> sink) {
-        start(sink, new Source<>(RequiredAccess.toLease("watch", config), V1Lease.class, this::listLease, V1Lease::getMetadata,
+        start(sink, new Source<>("the Lease", RequiredAccess.toLease("watch", config), V1Lease.class, this::listLease, V1Lease::getMetadata,
                 (all, version) -> all.isEmpty() ? new Event.LeaseDeleted(version) : new Event.LeaseUpdated(decode(all.getFirst())),
                 lease -> new Event.LeaseUpdated(decode(lease)),
                 lease -> new Event.LeaseDeleted(required(lease.getMetadata().getResourceVersion()))));
-        start(sink, new Source<>(RequiredAccess.toPods("watch", null), PartialPod.class, this::listPods, PartialPod::metadata,
+        start(sink, new Source<>("the pods", RequiredAccess.toPods("watch", null), PartialPod.class, this::listPods, PartialPod::metadata,
                 (all, version) -> new Event.PodsListed(all.stream().map(this::decode).toList(), version),
                 pod -> new Event.PodUpdated(decode(pod)),
                 pod -> new Event.PodRemoved(required(pod.metadata().getName()), required(pod.metadata().getResourceVersion()))));
@@ -3208,7 +3208,7 @@ final class Kubernetes implements AutoCloseable {
      * impossible this becomes a list every retry-period, so polling needs no code of its own.
      */
     private void start(Consumer<Event> sink, Source<?> source) {
-        Thread.ofVirtual().name("watch of " + source.access().resource()).start(() -> {
+        Thread.ofVirtual().name("watch of " + source.what()).start(() -> {
             String version = null;
             while (!closed) {
                 long again = System.nanoTime() + (long) (config.retryPeriod().toNanos() * (1 + 0.2 * Math.random()));
