@@ -81,9 +81,7 @@ import sun.misc.Signal;
         exitCodeList = {"0:stopped as asked", "1:failure", "2:bad usage", "3:--check found something missing"})
 public final class LeaderLabeler implements Callable<Integer> {
 
-    // -----------------------------------------------------------------------------------------------------------------
-    // Command line
-    // -----------------------------------------------------------------------------------------------------------------
+    // ==== Command line ================================================================================================
 
     static final String VERSION = "1.0.0";
     /** Exit code after a stop that was asked for, or because the own pod is gone. */
@@ -133,8 +131,8 @@ public final class LeaderLabeler implements Callable<Integer> {
     private String unreadyGrace;
 
     @Option(names = "--handover", paramLabel = "WHEN", defaultValue = "early",
-            description = "When a terminating pod hands over: early (at once) or after-exit (after its application has exited; native sidecars"
-                    + " only). Default: ${DEFAULT-VALUE}.")
+            description = "When a terminating pod hands over: early (at once) or after-exit (after its application has exited; native"
+                    + " sidecars only). Default: ${DEFAULT-VALUE}.")
     private String handover;
 
     @Option(names = "--deletion-cost", paramLabel = "COST", defaultValue = "100",
@@ -277,9 +275,7 @@ public final class LeaderLabeler implements Callable<Integer> {
 
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Settings
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== Settings ========================================================================================================
 
 /** When a terminating pod hands over. */
 enum Handover {
@@ -423,7 +419,7 @@ record Config(String election, String pod, String namespace, String leadershipLa
                 "must not be a default label of another election, which would fight over it");
     }
 
-    /** Throws IllegalArgumentException, whose message names the flag, its value (null if it is not given) and the rule, unless that is kept. */
+    /** Throws IllegalArgumentException, whose message names the flag, its value (null if not given) and the rule, unless that is kept. */
     static void rule(String flag, Object value, boolean kept, String rule) {
         if (!kept) {
             String shown = value instanceof Duration duration ? show(duration) : value == null ? "(not given)" : "\"" + value + "\"";
@@ -438,9 +434,7 @@ record Config(String election, String pod, String namespace, String leadershipLa
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Values: observations of the Lease and the pods, and the order of resourceVersions
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== Values: observations of the Lease and the pods, and the order of resourceVersions ===============================
 
 /**
  * Who holds a Lease, as our annotation on it says: which <em>pod</em>, not only which name, and by which acquisition.
@@ -528,8 +522,8 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
      */
     Lease heldBy(Claim claim, long durationSeconds) {
         int changes = holder.equals(claim.pod()) ? transitions : transitions == Integer.MAX_VALUE ? 0 : transitions + 1;
-        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), claim.renewTime(), changes, claim, preferred,
-                origin);
+        return new Lease(version, uid, claim.pod(), (int) durationSeconds, claim.acquireTime(), claim.renewTime(), changes, claim,
+                preferred, origin);
     }
 
     /** The record that frees this Lease, as client-go writes it: no holder, one second, transitions kept; our annotation removed. */
@@ -592,9 +586,7 @@ final class ResourceVersion {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// What the elector is told, and what it wants done
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== What the elector is told, and what it wants done ================================================================
 
 /** Something that happened to this sidecar. */
 sealed interface Event {
@@ -663,7 +655,7 @@ sealed interface Effect {
     /** POST of a Lease that nobody holds. */
     record CreateLease(long sequence) implements Request {}
 
-    /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter} (the elector's nanoseconds). */
+    /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter} (elector nanoseconds). */
     record PutLease(long sequence, Lease lease, long notAfter) implements Request {}
 
     /** A consistent LIST of all pods that have the leadership key: no resourceVersion, no limit, no cache. */
@@ -746,9 +738,7 @@ record Status(String leader, String preferred, String self, boolean leading, lon
 record Statistics(long transitions, long leaseChangedAt, long renewedAt, long handover, long takeover, Map<String, Long> patches,
         long healed) {}
 
-// ---------------------------------------------------------------------------------------------------------------------
-// What the elector knows and does: its role, the observed Lease, the observed group, the requests under way
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== What the elector knows and does: its role, the observed Lease, the observed group, the requests under way =======
 
 /** What a sidecar is doing. Each role holds the state that is valid only in that role. Times are nanoseconds of {@link Elector#on}. */
 sealed interface Role {
@@ -926,8 +916,8 @@ final class KnownLease {
     }
 
     /**
-     * Whether a reply to the request at this place contradicts what was observed before: it is older, or another record of the same version.
-     * Then the API server's history was rewritten.
+     * Whether a reply to the request at this place contradicts what was observed before: it is older, or another record of the same
+     * version. Then the API server's history was rewritten.
      */
     boolean isContradictedBy(Lease reply, long requestSequence) {
         boolean differs = version.equals(reply.version()) && !reply.hasSameRecord(lease);
@@ -1119,7 +1109,7 @@ final class KnownLease {
         return changedAt;
     }
 
-    /** When the observed record was first seen, if it renewed the one before; 0 for another win, or an older record that was written back. */
+    /** When the observed record was first seen, if it renewed the one before; 0 for another win, or an older record written back. */
     long renewedAt() {
         return renewedAt;
     }
@@ -1178,6 +1168,7 @@ final class KnownGroup {
     private final Map<String, String> removed = new TreeMap<>();
     private boolean known;
     private String uid;
+    private boolean wasOwnPodRead;
     /** The newest list of the whole group, and the place of that observation: no other pod with the leadership key is as old. */
     private String listed = "0";
     private long listedSequence;
@@ -1226,7 +1217,8 @@ final class KnownGroup {
      */
     boolean isContradictedBy(List<Pod> listed, String version, long requestSequence) {
         return newestSequence < requestSequence && ResourceVersion.isNewer(newest, version)
-                || pods.values().stream().anyMatch(o -> o.sequence() < requestSequence && ResourceVersion.isNewer(o.pod().version(), version))
+                || pods.values().stream()
+                        .anyMatch(o -> o.sequence() < requestSequence && ResourceVersion.isNewer(o.pod().version(), version))
                 || listed.stream().anyMatch(pod -> isContradictedBy(pod, requestSequence));
     }
 
@@ -1308,6 +1300,15 @@ final class KnownGroup {
     /** The own pod's uid, by which it differs from another pod of its name. */
     void setUid(String uid) {
         this.uid = uid;
+    }
+
+    /** The own pod has been read by name: its uid is that of a pod that existed. */
+    void ownPodRead() {
+        wasOwnPodRead = true;
+    }
+
+    boolean wasOwnPodRead() {
+        return wasOwnPodRead;
     }
 
     /** The own pod's uid; null until it is known. */
@@ -1531,9 +1532,7 @@ final class Counters {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// The elector: a pure state machine. Events go in, effects come out; it never touches a clock, a thread or the network.
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== The elector: a pure state machine. Events go in, effects come out; it never touches a clock, a thread or the network. ====
 
 /**
  * One participant of the election: follows, acquires the Lease, leads, releases it.
@@ -1604,8 +1603,6 @@ final class Elector {
     private String promotedOnVersion;
     /** The latest time that was written into the Lease. */
     private Instant lastLeaseTime = Instant.EPOCH;
-    /** Whether the own pod has been read by name: its uid is that of a pod that existed. */
-    private boolean wasOwnPodRead;
     /** Place at which the watch showed an older version than was known: a LIST sent later has to tell whether history was rewritten. */
     private long rewriteSuspectedAt = NEVER;
     /** See {@link #historySince()}. Answers to earlier requests may come from the lost history. */
@@ -1851,7 +1848,9 @@ final class Elector {
                 if (isSelf && !group.uid().equals(ok.pod().uid())) {
                     exitReplaced(ok.pod());
                 } else {
-                    wasOwnPodRead |= isSelf;
+                    if (isSelf) {
+                        group.ownPodRead();
+                    }
                     observePod(ok.pod(), get.sequence());
                 }
             }
@@ -1861,7 +1860,7 @@ final class Elector {
                     lease.holderIsGone(get.suspectUid(), now);
                 }
                 if (group.observeMissing(get.name(), get.sequence()) && isSelf) {
-                    exit(wasOwnPodRead ? 0 : 1, wasOwnPodRead ? "the own pod " + get.name() + " was deleted"
+                    exit(group.wasOwnPodRead() ? 0 : 1, group.wasOwnPodRead() ? "the own pod " + get.name() + " was deleted"
                             : "--pod-name: pod " + get.name() + " does not exist in namespace " + config.namespace());
                 }
             }
@@ -1869,7 +1868,7 @@ final class Elector {
         }
     }
 
-    /** A pod without the leadership key is not watched, so only a leader, which restores the key of a pod that is alive, keeps it in view. */
+    /** A pod without the leadership key is not watched, so only a leader, which restores the key of an alive pod, keeps it in view. */
     private void observePod(Pod seen, long requestSequence) {
         if (group.hasLeft(seen, requestSequence)) {
             return;
@@ -1882,7 +1881,7 @@ final class Elector {
     }
 
     private void exitReplaced(Pod found) {
-        if (wasOwnPodRead) {
+        if (group.wasOwnPodRead()) {
             exit(0, "the own pod " + found.name() + " was replaced by another of the same name");
         } else {
             exit(1, "--pod-name: pod " + found.name() + " has uid " + found.uid() + ", but this container belongs to a pod of uid "
@@ -1940,7 +1939,7 @@ final class Elector {
         return isTerminating() && (stopAt != NEVER || !holdsLeaseUntilSigterm() || !isHeldBySelf());
     }
 
-    /** Two renewal intervals without an event: perhaps nobody renews, perhaps the watch is half-open. One GET, then one per retry-period. */
+    /** Two renewal intervals without an event: perhaps nobody renews, or the watch is half-open. One GET, then one per retry-period. */
     private void checkWatchLiveness() {
         if (!(role instanceof Role.Leading) && reachedElseWakeAt(lease.silentAt())
                 && reachedElseWakeAt(requests.leaseSentAt() + retryPeriod)) {
@@ -2118,8 +2117,8 @@ final class Elector {
             return;
         }
         if (!isWon(leading)) {
-            if (lease.isAsWritten() && !mayWarn(Matter.TOUCHED) && mayWarn(Matter.CONTENTION)) {
-                warnOfContentionOver(null); // it was touched twice within a minute
+            if (lease.isAsWritten() && !mayWarn(Matter.TOUCHED)) {
+                warnOfContention(null); // it was touched twice within a minute
             }
             boolean owesEvent = stopLeading(!lease.isHeld() ? "the Lease was emptied or deleted"
                     : !isHeldBySelf() ? "the Lease was taken by " + lease.holder()
@@ -2320,8 +2319,8 @@ final class Elector {
         String obstacle = unfenced(leading, false).stream().map(o -> o.pod().name()).findFirst().orElse(config.pod());
         String answer = requests.failure(obstacle);
         if (mayWarn(Matter.UNLABELLED)) {
-            log(Level.ERROR, "released lease reason=not-labelled after=" + TimeUnit.NANOSECONDS.toSeconds(leaseDuration) + "s pod=" + obstacle
-                    + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
+            log(Level.ERROR, "released lease reason=not-labelled after=" + TimeUnit.NANOSECONDS.toSeconds(leaseDuration) + "s pod="
+                    + obstacle + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
         }
         mayAcquireAt = now + leaseDuration;
         startReleasing(Role.Reason.UNLABELLED);
@@ -2370,7 +2369,7 @@ final class Elector {
         return !isTerminating() && releasing.reason == Role.Reason.UNREADY && group.own() != null && group.own().ready();
     }
 
-    /** A pod write under way would make the successor's fence fail with 409 and cost a round trip, so its answer is awaited, but not long. */
+    /** A pod write under way would make the successor's fence fail with 409 and cost a round trip: its answer is awaited, but not long. */
     private void sendRelease(Role.Releasing releasing) {
         if (!requests.isPatchPending() || reachedElseWakeAt(releasing.since + IN_FLIGHT_PATCH_TIMEOUT)) {
             sendPutLease(lease.get().released(nextLeaseTime()));
@@ -2475,7 +2474,7 @@ final class Elector {
 
     private <R extends Effect.Request> R send(String target, long notBefore, LongFunction<R> request) {
         if (requests.isPending(target) || !reachedElseWakeAt(notBefore)) {
-            warnOfContention(target);
+            warnIfBudgetIsSpent(target);
             return null;
         }
         R sent = request.apply(requests.nextSequence());
@@ -2484,24 +2483,24 @@ final class Elector {
         return sent;
     }
 
-    /** An object whose budget is spent is changed again and again by another program. */
-    private void warnOfContention(String target) {
-        if (requests.isPending(target) || now >= requests.budgetAt(target, 1) || !mayWarn(Matter.CONTENTION)) {
+    /** An object whose budget is spent is changed again and again by another program. A leader renews the Lease before each pod write. */
+    private void warnIfBudgetIsSpent(String target) {
+        if (requests.isPending(target) || now >= requests.budgetAt(target, 1)) {
             return;
         }
-        String pod = target;
-        if (target.equals(Requests.LEASE) || target.equals(Requests.GROUP)) { // a leader renews the Lease before each write of a pod
-            pod = !(role instanceof Role.Leading leading) ? null : Stream.concat(unfenced(leading, false).stream(),
-                    unfenced(leading, true).stream()).map(o -> o.pod().name()).findFirst().orElse(null);
-        }
-        warnOfContentionOver(pod);
+        boolean isPod = !target.equals(Requests.LEASE) && !target.equals(Requests.GROUP);
+        warnOfContention(isPod ? target : !(role instanceof Role.Leading leading) ? null
+                : Stream.concat(unfenced(leading, false).stream(), unfenced(leading, true).stream())
+                        .map(o -> o.pod().name()).findFirst().orElse(null));
     }
 
     /** {@code pod} is null for the Lease. */
-    private void warnOfContentionOver(String pod) {
-        String what = pod == null ? "the Lease " + config.leaseName() : config.leadershipLabel() + " of pod " + pod;
-        effects.add(new Effect.WarnOfContention(pod, "another program keeps changing " + what
-                + "; requests are throttled, and changes of leader are not logged one by one"));
+    private void warnOfContention(String pod) {
+        if (mayWarn(Matter.CONTENTION)) {
+            String what = pod == null ? "the Lease " + config.leaseName() : config.leadershipLabel() + " of pod " + pod;
+            effects.add(new Effect.WarnOfContention(pod, "another program keeps changing " + what
+                    + "; requests are throttled, and changes of leader are not logged one by one"));
+        }
     }
 
     /** Whether the time has come. If not, plans to be woken then. */
@@ -2563,8 +2562,8 @@ final class Elector {
     private void report(String what, String details) {
         reportedAt.addLast(now);
         reportedAt.removeIf(time -> now - time >= TimeUnit.MINUTES.toNanos(1));
-        if (reportedAt.size() > MOST_REPORTS && mayWarn(Matter.CONTENTION)) {
-            warnOfContentionOver(null);
+        if (reportedAt.size() > MOST_REPORTS) {
+            warnOfContention(null);
         }
         if (!wasWarned(Matter.CONTENTION)) {
             log(Level.INFO, what + details);
@@ -2631,9 +2630,7 @@ final class Elector {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// The sidecar: one thread that drives the elector, and a short one for each of its requests
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== The sidecar: one thread that drives the elector, and a short one for each of its requests =======================
 
 /** The life of one sidecar: events go through one queue to one elector, on one thread. */
 final class Sidecar {
@@ -2663,8 +2660,8 @@ final class Sidecar {
     }
 
     /**
-     * Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. Never throws:
-     * a defect of the election ends the process, because a loop that is gone would leave a sidecar that looks healthy and does nothing.
+     * Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. Never
+     * throws: a defect of the election ends the process, because a loop that is gone would leave a sidecar that looks healthy and does nothing.
      */
     int run() {
         try {
@@ -2775,9 +2772,7 @@ final class Sidecar {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Kubernetes: all requests to the API server
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== Kubernetes: all requests to the API server ======================================================================
 
 /**
  * Requests and watches of one sidecar; nothing here decides anything. Every call ends within {@link Config#callTimeout}, pod writes within
@@ -3385,9 +3380,7 @@ final class Kubernetes implements AutoCloseable {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Environment: which pod this is, where the API server is, and as whom to connect to it
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== Environment: which pod this is, where the API server is, and as whom to connect to it ===========================
 
 /** The environment of the process, read once: its variables, kubeconfigs, and the service account of its pod. */
 final class Environment {
@@ -3848,9 +3841,7 @@ final class ExecPlugin implements Interceptor {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// What people, probes and the application see
-// ---------------------------------------------------------------------------------------------------------------------
+// ==== What people, probes and the application see =====================================================================
 
 /**
  * One access to the API.

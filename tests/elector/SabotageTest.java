@@ -318,7 +318,7 @@ class SabotageTest {
                 sabotage("requests to one object have no budget", "I8", "LABELS_UNDONE", method("Requests.budgetAt", "return 0;")),
                 sabotage("a matter is warned of each time", "log", "LABELS_UNDONE", method("mayWarn", "return true;")),
                 sabotage("the own pod is whatever has its name", "I2", "POD_REPLACED+CRASH", method("onPodRead",
-                        "if (group.isSelf(get.name()) && reply instanceof Reply.PodReply ok && !wasOwnPodRead) {"
+                        "if (group.isSelf(get.name()) && reply instanceof Reply.PodReply ok && !group.wasOwnPodRead()) {"
                                 + " group.setUid(ok.pod().uid()); }"
                                 + " original();")),
                 sabotage("a write that changes nothing passes for a success", "said", "POD_WRITES_REWRITTEN",
