@@ -19,7 +19,6 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import org.junit.platform.engine.FilterResult;
 import org.junit.platform.engine.TestDescriptor;
@@ -73,12 +72,9 @@ public final class AllTests {
         Report report = new Report(realRequired && !foreign);
         Launcher launcher = LauncherFactory.create();
         PostDiscoveryFilter chosen = chosen(filters, tags);
-        PostDiscoveryFilter impatient = TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG, Patient.Computing.TAG);
+        PostDiscoveryFilter impatient = TagFilter.excludeTags(Patient.TAG, Patient.WithProcesses.TAG);
         launcher.execute(request(chosen, impatient, "same_thread", 8), report);
-        LauncherDiscoveryRequest computing = request(chosen, TagFilter.includeTags(Patient.Computing.TAG), "same_thread", 2);
-        Thread beside = Thread.ofPlatform().start(() -> LauncherFactory.create().execute(computing, report));
         launcher.execute(request(chosen, TagFilter.includeTags(Patient.WithProcesses.TAG), "concurrent", 8), report);
-        beside.join();
         // Last, when this JVM has compiled what they need: at the same time they would otherwise be busy, and not patient.
         launcher.execute(request(chosen, TagFilter.includeTags(Patient.TAG), "concurrent", 6), report);
         System.exit(report.close());
@@ -158,21 +154,15 @@ public final class AllTests {
         private final List<String> failed = new ArrayList<>();
         private int passed;
         private int skipped;
-        /** The plan of each test, by the test's unique id: two plans may be executed at the same time. */
-        private final Map<String, TestPlan> plans = new HashMap<>();
+        private TestPlan plan;
 
         Report(boolean realRequired) {
             this.realRequired = realRequired;
         }
 
         @Override
-        public synchronized void testPlanExecutionStarted(TestPlan plan) {
-            plan.getRoots().forEach(root -> plan.getDescendants(root).forEach(test -> plans.put(test.getUniqueId(), plan)));
-        }
-
-        @Override
-        public synchronized void dynamicTestRegistered(TestIdentifier test) {
-            plans.put(test.getUniqueId(), plans.get(test.getParentId().orElseThrow()));
+        public void testPlanExecutionStarted(TestPlan testPlan) {
+            plan = testPlan;
         }
 
         @Override
@@ -182,7 +172,6 @@ public final class AllTests {
 
         @Override
         public synchronized void executionSkipped(TestIdentifier test, String reason) {
-            TestPlan plan = plans.get(test.getUniqueId());
             List<TestIdentifier> tests = new ArrayList<>(List.of(test));
             tests.addAll(plan.getDescendants(test));
             tests.stream().filter(each -> plan.getChildren(each).isEmpty()).forEach(each -> skip(each, reason));
@@ -237,21 +226,17 @@ public final class AllTests {
 
         /** The engine is the root of the plan, the classes are its children. */
         private boolean isTopClass(TestIdentifier test) {
-            return parent(test).filter(parent -> parent.getParentId().isEmpty()).isPresent();
-        }
-
-        private Optional<TestIdentifier> parent(TestIdentifier test) {
-            return Optional.ofNullable(plans.get(test.getUniqueId())).flatMap(plan -> plan.getParent(test));
+            return plan.getParent(test).filter(parent -> plan.getParent(parent).isEmpty()).isPresent();
         }
 
         private String className(TestIdentifier test) {
-            return isTopClass(test) ? test.getDisplayName() : parent(test).map(this::className).orElse(test.getDisplayName());
+            return isTopClass(test) ? test.getDisplayName() : plan.getParent(test).map(this::className).orElse(test.getDisplayName());
         }
 
         /** {@code Class > method > invocation}, without the engine. */
         private String name(TestIdentifier test) {
             return isTopClass(test) ? test.getDisplayName()
-                : parent(test).map(parent -> name(parent) + " > " + test.getDisplayName()).orElse(test.getDisplayName());
+                : plan.getParent(test).map(parent -> name(parent) + " > " + test.getDisplayName()).orElse(test.getDisplayName());
         }
     }
 }

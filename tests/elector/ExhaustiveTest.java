@@ -21,7 +21,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * {@code EXHAUSTIVE_REPLAY="crash of 2: 4:LATE 9:HELD:2" ./jbang all-tests ExhaustiveTest} plays one schedule, which a failure names in
  * this form, and prints its event log. The system properties {@code exhaustive.stride} and {@code exhaustive.replay} do the same.
  */
-@Patient.Computing
 class ExhaustiveTest {
 
     /** Of the pairs every 151st, so that the search takes less than half a minute of two cores. */

@@ -22,7 +22,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * not show there, another body for a method that is named: {@link PatchedProgram#method}.
  */
 @Execution(ExecutionMode.CONCURRENT)
-@Patient.Computing
 class SabotageTest {
 
     /** The schedules are those of the seeds from 0 on. */

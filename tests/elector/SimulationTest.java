@@ -37,7 +37,6 @@ import org.junit.jupiter.params.provider.ValueSource;
  * -Dsimulation.minutes=60 nightly-simulation} plays that long, from a new seed. The system properties {@code simulation.seed} and so on do
  * the same as the variables.
  */
-@Patient.Computing
 class SimulationTest {
 
     private static final int THREADS = 2;

@@ -25,14 +25,4 @@ import org.junit.jupiter.api.Tag;
         /** The tag by which these classes are recognised. */
         String TAG = "patient-with-processes";
     }
-
-    /** A class of tests that compute for long and measure no times: they run beside those that start processes, which mostly wait. */
-    @Tag(Computing.TAG)
-    @Retention(RetentionPolicy.RUNTIME)
-    @Target(ElementType.TYPE)
-    @interface Computing {
-
-        /** The tag by which these classes are recognised. */
-        String TAG = "computing";
-    }
 }
