@@ -1193,8 +1193,12 @@ final class KnownGroup {
             return List.of();
         }
         Set<String> names = seen.stream().map(Pod::name).collect(Collectors.toSet());
-        List<Pod> left = all().filter(pod -> !names.contains(pod.name())).toList().stream()
-                .filter(pod -> observeRemoved(pod.name(), version)).toList();
+        List<Pod> left = new ArrayList<>();
+        for (Pod last : all().filter(pod -> !names.contains(pod.name())).toList()) {
+            if (observeRemoved(last.name(), version)) {
+                left.add(last);
+            }
+        }
         seen.forEach(pod -> observe(pod, now));
         known = true;
         long place = sequence.getAsLong();
@@ -1816,8 +1820,8 @@ final class Elector {
             return;
         }
         if (made.claim() == null) {
-            warn(Matter.CLAIM_STRIPPED, "an admission webhook or policy strips the annotation " + config.claimAnnotation() + " of the Lease "
-                    + config.leaseName() + "; this pod leads, but cannot hand over: exempt the sidecar from it");
+            warn(Matter.CLAIM_STRIPPED, "an admission webhook or policy strips the annotation " + config.claimAnnotation() + " of the Lease"
+                    + " " + config.leaseName() + "; this pod leads, but cannot hand over: exempt the sidecar from it");
         }
         lease.written(put.lease());
         if (role instanceof Role.Acquiring acquiring && acquiring.isAttempt(put)) {
@@ -2014,9 +2018,9 @@ final class Elector {
 
     /**
      * How long this pod waits for higher-ranked pods before it acquires a free Lease: the preferred leader first, then Ready pods, then the
-     * newest, the last holder at the end. While the preferred leader can lead, the others wait longer, and the one that offered the Lease, and
-     * so is still labelled, is the first to take it back. A preferred leader that was the last holder leaves, or could
-     * not be labelled, so it is not waited for.
+     * newest, the last holder at the end. While the preferred leader can lead, the others wait longer, and the one that offered the Lease,
+     * and so is still labelled, is the first to take it back. A preferred leader that was the last holder leaves, or could not be labelled,
+     * so it is not waited for.
      */
     private long acquireDelay(Pod own) {
         String last = lastHolder();
@@ -2383,11 +2387,11 @@ final class Elector {
     }
 
     /**
-     * Whether another process for this pod leads. The Lease may be an older one that was written back, so a process that ends, and cannot
-     * take the label off later, waits for a renewal, as long as it waits for a fence.
+     * Whether another process for this pod leads, where this one does not hold the Lease. The Lease may be an older one that was written
+     * back, so a process that ends, and cannot take the label off later, waits for a renewal, as long as it waits for a fence.
      */
     private boolean isLabelOfOtherProcess(Role.Releasing releasing) {
-        return lease.namesPod(config.pod(), group.uid()) && !isHeldBySelf() && (!isTerminating() || lease.renewedAt() > releasing.since);
+        return lease.namesPod(config.pod(), group.uid()) && (!isTerminating() || lease.renewedAt() > releasing.since);
     }
 
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */
@@ -2661,7 +2665,7 @@ final class Sidecar {
 
     /**
      * Takes part in the election until {@link #stop} or the end of the own pod; returns an exit code of {@link LeaderLabeler}. Never
-     * throws: a defect of the election ends the process, because a loop that is gone would leave a sidecar that looks healthy and does nothing.
+     * throws: a defect of the election ends the process, because without this loop a sidecar would look healthy and do nothing.
      */
     int run() {
         try {
@@ -2820,8 +2824,8 @@ final class Kubernetes implements AutoCloseable {
     private volatile boolean closed;
 
     /**
-     * Takes over the client: adds timeouts and a counter of requests. {@code server} is its URL without secrets and {@code source} by what it
-     * was found, both for people.
+     * Takes over the client: adds timeouts and a counter of requests. {@code server} is its URL without secrets, and {@code source} is
+     * how it was found, both for people.
      */
     Kubernetes(Config config, ApiClient client, String server, String source) {
         OkHttpClient http = client.getHttpClient().newBuilder().addInterceptor(this::count).build();
@@ -2910,9 +2914,11 @@ final class Kubernetes implements AutoCloseable {
     Reply send(Effect.Request request) {
         try {
             return switch (request) {
-                case Effect.GetLease get -> leaseIs(leases.readNamespacedLease(config.leaseName(), config.namespace()).executeWithHttpInfo());
+                case Effect.GetLease get ->
+                        leaseIs(leases.readNamespacedLease(config.leaseName(), config.namespace()).executeWithHttpInfo());
                 case Effect.CreateLease create ->
-                        leaseIs(leases.createNamespacedLease(config.namespace(), freeLease()).fieldManager(COMPONENT).executeWithHttpInfo());
+                        leaseIs(leases.createNamespacedLease(config.namespace(), freeLease())
+                                .fieldManager(COMPONENT).executeWithHttpInfo());
                 case Effect.PutLease put ->
                         leaseIs(leases.replaceNamespacedLease(config.leaseName(), config.namespace(), encode(put.lease()))
                                 .fieldManager(COMPONENT).executeWithHttpInfo());

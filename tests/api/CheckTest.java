@@ -70,7 +70,7 @@ class CheckTest {
         ApiClient client = ClientBuilder.kubeconfig(KubeConfig.loadKubeConfig(Files.newBufferedReader(kubeconfig))).build();
         Config config = config(namespace, pod, "web");
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        try (Kubernetes kubernetes = new Kubernetes(config, client, client.getBasePath(), "given")) {
+        try (Kubernetes kubernetes = InProcessSidecar.kubernetes(config, client)) {
             int exitCode = PermissionCheck.print(config, kubernetes, new PrintStream(out, true, StandardCharsets.UTF_8));
             return new Result(exitCode, out.toString(StandardCharsets.UTF_8));
         }

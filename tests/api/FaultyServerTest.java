@@ -234,7 +234,7 @@ class FaultyServerTest {
         EndingWatches watches = new EndingWatches();
         ApiClient client = server.client();
         client.setHttpClient(client.getHttpClient().newBuilder().addInterceptor(watches).build());
-        try (Kubernetes kubernetes = new Kubernetes(config("web-0"), client, client.getBasePath(), "given")) {
+        try (Kubernetes kubernetes = InProcessSidecar.kubernetes(config("web-0"), client)) {
             watches.whenClosed = kubernetes::restartWatches;
             kubernetes.watch(event -> { });
             group.await("five requests", () -> watches.requests.size() >= 5);

@@ -123,6 +123,8 @@ class HostileServerTest {
 
         assertEquals(leader, group.witness().lease().orElseThrow().holder());
         assertEquals(List.of(), group.witness().movesSince(before));
+        long wins = group.witness().leasesSince(before).stream().map(Witness.LeaseRevision::acquireTime).distinct().count();
+        assertTrue(wins <= 1 + nonsense().size(), wins + " wins, though an answer costs one at most");
     }
 
     private static List<HttpFault> nonsense() {

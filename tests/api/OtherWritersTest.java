@@ -28,8 +28,8 @@ class OtherWritersTest {
         new CoordinationV1Api(client).createNamespacedLease(namespace, new V1Lease().metadata(new V1ObjectMeta().name("web")
                 .putLabelsItem("app", "web"))).fieldManager("janitor").execute();
 
-        ApiClient own = RealServer.shared().client();
-        try (Kubernetes kubernetes = new Kubernetes(TestConfig.config().namespace(namespace).build(), own, own.getBasePath(), "given")) {
+        Config config = TestConfig.config().namespace(namespace).build();
+        try (Kubernetes kubernetes = InProcessSidecar.kubernetes(config, RealServer.shared().client())) {
             String version = pod.getMetadata().getResourceVersion();
             assertInstanceOf(Reply.PodReply.class,
                     kubernetes.send(new Effect.PatchPod(1, "web-0", version, "true", "true", "1", null, false, Long.MAX_VALUE)));

@@ -278,7 +278,8 @@ final class LeaseInvariants {
             boolean owns = process.pod().uid().equals(before.writer().uid()) && (process == writer && process.knowsWin(latestWin)
                     || before.claim() != null && !world.mix.isOn(Fault.SECOND_PROCESS));
             long recently = world.now() - Simulation.SECOND;
-            boolean runs = process.startedAt() < recently && process.isCandidate() && !(world.mix.isOn(Fault.RESET) && !world.isCalmSince(recently));
+            boolean wasReset = world.mix.isOn(Fault.RESET) && !world.isCalmSince(recently);
+            boolean runs = process.startedAt() < recently && process.isCandidate() && !wasReset;
             Invariants.require(!owns || !runs, "I5", () -> sender.who() + " takes the Lease from " + process + ", which runs undisturbed");
         }
     }

@@ -249,7 +249,7 @@ class SabotageTest {
                 sabotage("a pod that has not changed since the list passes for harmless", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
                         method("isHarmless", "return !pod.isLabelled();")),
                 sabotage("a labelled pod passes for harmless", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
-                        method("isHarmless", "return ResourceVersion.isNewer(pod.version(), leading.won.listVersion);")),
+                        method("isHarmless", "return hasChangedSinceList(leading, pod);")),
                 sabotage("a busy follower is waited for", "I4", "BUSY_POD", method("isHarmless", "return false;")),
                 sabotage("a refusing follower is waited for, though it has changed", "I4", "PATCH_REFUSED",
                         method("isHarmless", "return false;")),

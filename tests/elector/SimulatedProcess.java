@@ -55,7 +55,6 @@ final class SimulatedProcess {
     private Effect.Request patchedBeforeTrue;
     private final Set<String> wins = new HashSet<>();
     private final Set<Instant> attempts = new HashSet<>();
-    /** What the latest PUT of the Lease that it knows to have succeeded wrote as the time; null if there was none. */
     private Instant renewedAs;
 
     SimulatedProcess(Simulation world, SimulatedPod pod, Config config, int number) {
@@ -159,6 +158,7 @@ final class SimulatedProcess {
         return attempts.contains(acquireTime);
     }
 
+    /** What the latest PUT of the Lease that it knows to have succeeded wrote as the time; null if there was none. */
     Instant renewedAs() {
         return renewedAs;
     }
@@ -269,9 +269,6 @@ final class SimulatedProcess {
             world.log(name, "< " + Simulation.show(event));
         }
         noteLease(event);
-        if (event instanceof Event.Replied(Effect.PutLease put, Reply.LeaseReply ok)) {
-            renewedAs = put.lease().renewTime();
-        }
         Role previous = elector.role();
         String before = previous.getClass().getSimpleName();
         long history = elector.historySince();
@@ -308,6 +305,9 @@ final class SimulatedProcess {
                 || event instanceof Event.Replied(Effect.GetLease get, Reply reply)
                 && (reply instanceof Reply.LeaseReply || reply instanceof Reply.NotFound)) {
             firstSawLease = Math.min(firstSawLease, world.now());
+        }
+        if (event instanceof Event.Replied(Effect.PutLease put, Reply.LeaseReply ok)) {
+            renewedAs = put.lease().renewTime();
         }
     }
 

@@ -172,8 +172,11 @@ final class Simulation {
      * later.
      */
     long timeToSettle() {
-        boolean isOfferedInVain = mix.isOn(Fault.PATCH_REFUSED) && mix.isOn(Fault.LEADER_PREFERRED); // once by each process
-        return (isOfferedInVain ? 3 + 2 * workload.processes().size() : mix.isOn(Fault.PATCH_REFUSED) ? 3 : 2) * mix.longestLease() + 6 * SECOND;
+        int leases = 2;
+        if (mix.isOn(Fault.PATCH_REFUSED)) { // and each process may offer the Lease in vain to a preferred leader that refuses patches
+            leases += 1 + (mix.isOn(Fault.LEADER_PREFERRED) ? 2 * workload.processes().size() : 0);
+        }
+        return leases * mix.longestLease() + 6 * SECOND;
     }
 
     /** Its identity is the name of a pod, even of one of the group, or anything else. */

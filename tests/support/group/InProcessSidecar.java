@@ -25,8 +25,12 @@ final class InProcessSidecar {
     private final CompletableFuture<Integer> end = new CompletableFuture<>();
 
     private InProcessSidecar(Config config, ApiClient client) {
-        Kubernetes kubernetes = new Kubernetes(config, client, client.getBasePath(), "given");
-        sidecar = new Sidecar(config, kubernetes, status -> { });
+        sidecar = new Sidecar(config, kubernetes(config, client), status -> { });
+    }
+
+    /** What a sidecar sends its requests by, with a client that the test has made. */
+    static Kubernetes kubernetes(Config config, ApiClient client) {
+        return new Kubernetes(config, client, client.getBasePath(), "given");
     }
 
     /** Starts it; the client is its own from now on. */
