@@ -4,7 +4,7 @@
 //DEPS io.kubernetes:client-java-extended:25.0.0
 //DEPS info.picocli:picocli:4.7.7
 //DEPS org.slf4j:slf4j-simple:2.0.17
-//JAVAC_OPTIONS -XDignore.symbol.file
+//JAVAC_OPTIONS -XDignore.symbol.file -J-XX:TieredStopAtLevel=1
 //RUNTIME_OPTIONS -Dsun.misc.unsafe.memory.access=allow -XX:+ExitOnOutOfMemoryError
 
 import com.google.gson.*;

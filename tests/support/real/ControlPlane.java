@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 import okhttp3.Request;
 import okhttp3.Response;
 
@@ -27,12 +28,14 @@ import okhttp3.Response;
 final class ControlPlane implements AutoCloseable {
     /** An extra flag: pods get a service account, which must exist, and their containers its token. */
     static final String SERVICE_ACCOUNTS = "--enable-admission-plugins=ServiceAccount";
+    private static final String TOKEN = UUID.randomUUID().toString();
     private static final Duration START_LIMIT = Duration.ofSeconds(90);
 
     private final Path folder = Folders.temporary("control-plane");
     private final EtcdProcess etcd;
     private final List<String> command;
     private final Path kubeconfig;
+    private final Path kubeconfigWithCertificate;
     private ServerProcess apiServer;
 
     /** Starts both; returns when the API server is ready. Extra flags come last, so they win over the own ones. */
@@ -45,7 +48,16 @@ final class ControlPlane implements AutoCloseable {
         try {
             int port = Utils.findFreePort();
             command = apiServerCommand(binaries, certificates, etcdPort, port, extraFlags);
-            kubeconfig = Folders.write(folder, "kubeconfig", new KubeConfig(certificates, manager).generateKubeConfigYaml(port));
+            kubeconfigWithCertificate = Folders.write(folder, "certificate.kubeconfig",
+                new KubeConfig(certificates, manager).generateKubeConfigYaml(port));
+            kubeconfig = Folders.write(folder, "kubeconfig", """
+                apiVersion: v1
+                kind: Config
+                current-context: test
+                contexts: [{name: test, context: {cluster: test, user: admin}}]
+                clusters: [{name: test, cluster: {server: "https://127.0.0.1:%d", certificate-authority: "%s"}}]
+                users: [{name: admin, user: {token: %s}}]
+                """.formatted(port, certificates.getAPIServerCertPath(), TOKEN));
             startApiServer();
         } catch (RuntimeException | Error e) {
             close(); // else etcd's process and threads keep this JVM alive
@@ -53,9 +65,14 @@ final class ControlPlane implements AutoCloseable {
         }
     }
 
-    /** A kubeconfig with administrator's rights. */
+    /** A kubeconfig with an administrator's token. With a client certificate, the start of a JVM would take twice the CPU time. */
     Path kubeconfig() {
         return kubeconfig;
+    }
+
+    /** The same with a client certificate, which the HTTP client of an {@link ApiClient} has for requests that a test sends by itself. */
+    Path kubeconfigWithCertificate() {
+        return kubeconfigWithCertificate;
     }
 
     /** The API server's process; after a restart it is another one. */
@@ -72,7 +89,7 @@ final class ControlPlane implements AutoCloseable {
     void startApiServer() {
         apiServer = new ServerProcess(command, folder.resolve("kube-apiserver.log"));
         try {
-            ApiClient client = Config.fromConfig(kubeconfig.toString());
+            ApiClient client = Config.fromConfig(kubeconfigWithCertificate.toString());
             Wait.until("kube-apiserver is ready", START_LIMIT,
                 () -> ready(client, "/readyz") && ready(client, "/api/v1/namespaces/default"));
         } catch (IOException e) {
@@ -136,6 +153,7 @@ final class ControlPlane implements AutoCloseable {
             "--endpoint-reconciler-type", "none",
             "--cert-dir", folder.toString(),
             "--client-ca-file", certificates.getClientCertPath(),
+            "--token-auth-file", Folders.write(folder, "tokens.csv", TOKEN + ",admin,admin,system:masters\n").toString(),
             "--authorization-mode", "RBAC",
             "--service-account-issuer", "https://localhost",
             "--service-account-signing-key-file", certificates.getAPIServerKeyPath(),

@@ -127,7 +127,7 @@ final class RealServer implements TestServer {
     @Override
     public ApiClient client() {
         try {
-            return Config.fromConfig(kubeconfig.toString());
+            return Config.fromConfig(controlPlane.map(ControlPlane::kubeconfigWithCertificate).orElse(kubeconfig).toString());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
