@@ -156,6 +156,8 @@ final class SidecarProcess implements AutoCloseable {
             List<String> command = command(program, "-XX:ArchiveClassesAtExit=" + archive(program), CLASS_PATH, arguments);
             try (SidecarProcess writer = new SidecarProcess(command, Map.of("KUBECONFIG", kubeconfig.toString()))) {
                 writer.exitCode(TRAINING_LIMIT);
+            } catch (AssertionError tooSlow) { // and killed by now, perhaps in the middle of the file
+                archive(program).toFile().delete();
             }
         }
     }
