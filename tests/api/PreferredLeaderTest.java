@@ -21,7 +21,7 @@ class PreferredLeaderTest {
         GROUP.elect(3);
     }
 
-    /** The label moves as in any planned hand-over, and everybody shows who is preferred. */
+    /** The label moves as in any planned hand-over, and everybody shows who is preferred. A pod that was too slow is offered the Lease again. */
     @Test
     void the_lead_moves_to_the_pod_that_the_lease_names_and_stays_there() {
         ServedSidecar former = GROUP.leader();
@@ -31,10 +31,12 @@ class PreferredLeaderTest {
         long before = GROUP.witness().now();
 
         GROUP.group().annotateLease(PREFERRED, preferred.pod());
-        GROUP.group().await(preferred.pod() + " leads", Group.SOON, () -> GROUP.witness().movesSince(before).size() == 2);
+        GROUP.group().await(preferred.pod() + " leads", Group.START, () -> GROUP.witness().movesSince(before).stream()
+                .map(Witness.Move::toString).anyMatch((preferred.pod() + " on")::equals));
 
-        assertEquals(List.of(former.pod() + " off", preferred.pod() + " on"),
-                GROUP.witness().movesSince(before).stream().map(Witness.Move::toString).toList());
+        List<String> moves = GROUP.witness().movesSince(before).stream().map(Witness.Move::toString).toList();
+        assertEquals(former.pod() + " off", moves.getFirst());
+        assertEquals(preferred.pod() + " on", moves.getLast());
         Wait.until(former.pod() + " follows", Group.SOON, () -> preferred.pod().equals(former.state().get("name")));
         assertEquals(preferred.pod(), former.state().get("preferred"));
         assertEquals(1, preferred.metrics().value("leader_labeler_preferred"));
