@@ -485,18 +485,21 @@ record Claim(String pod, String uid, Instant acquireTime, Instant renewTime) {
  * @param holder {@code spec.holderIdentity}, empty if it is free
  * @param durationSeconds null if the Lease does not record it; likewise acquireTime and renewTime
  * @param transitions {@code spec.leaseTransitions}, 0 if the Lease does not record it
- * @param claim null if the Lease is free or the claim is stale. A client-go program keeps our annotation when it acquires or renews the
- *     Lease, so the claim counts only while its pod, acquireTime and renewTime equal the record's.
+ * @param annotation our annotation, null if absent or malformed; see {@link #claim()}
  * @param preferred name of the pod that a user wants to lead; empty if none is named
  * @param origin the decoded object, carried along so that a PUT keeps what other people wrote there; null for a new one
  */
 record Lease(String version, String uid, String holder, Integer durationSeconds, Instant acquireTime, Instant renewTime, int transitions,
-        Claim claim, String preferred, Object origin) {
+        Claim annotation, String preferred, Object origin) {
 
-    Lease {
-        boolean agrees = claim != null && claim.pod().equals(holder) && claim.acquireTime().equals(acquireTime)
-                && claim.renewTime().equals(renewTime);
-        claim = agrees ? claim : null;
+    /**
+     * The claim of the holder; null if the Lease is free or its annotation is stale. A client-go program keeps our annotation when it
+     * acquires or renews the Lease, so the claim counts only while its pod, acquireTime and renewTime equal the record's.
+     */
+    Claim claim() {
+        boolean agrees = annotation != null && annotation.pod().equals(holder) && annotation.acquireTime().equals(acquireTime)
+                && annotation.renewTime().equals(renewTime);
+        return agrees ? annotation : null;
     }
 
     boolean isHeld() {
@@ -509,9 +512,9 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
                 && Objects.equals(renewTime, other.renewTime);
     }
 
-    /** Whether holder, times, duration and claim are those of {@code other} (may be null). */
+    /** Whether holder, times, duration and annotation are those of {@code other} (may be null): a webhook may set the times. */
     boolean hasSameRecord(Lease other) {
-        return other != null && uid.equals(other.uid) && holder.equals(other.holder) && Objects.equals(claim, other.claim)
+        return other != null && uid.equals(other.uid) && holder.equals(other.holder) && Objects.equals(annotation, other.annotation)
                 && Objects.equals(durationSeconds, other.durationSeconds) && Objects.equals(acquireTime, other.acquireTime)
                 && Objects.equals(renewTime, other.renewTime);
     }
@@ -656,7 +659,16 @@ sealed interface Effect {
     record CreateLease(long sequence) implements Request {}
 
     /** PUT of {@code lease} on the version <em>and uid</em> that it carries; not sent after {@code notAfter} (elector nanoseconds). */
-    record PutLease(long sequence, Lease lease, long notAfter) implements Request {}
+    record PutLease(long sequence, Lease lease, long notAfter) implements Request {
+
+        /** The first field by which others know the holder, and for how long, that the answer {@code made} has otherwise; null if none. */
+        String rewrittenField(Lease made, Config config) {
+            return !Objects.equals(lease.durationSeconds(), made.durationSeconds()) ? "leaseDurationSeconds"
+                    : !Objects.equals(lease.acquireTime(), made.acquireTime()) ? "acquireTime"
+                    : !Objects.equals(lease.renewTime(), made.renewTime()) ? "renewTime"
+                    : !Objects.equals(lease.claim(), made.claim()) ? "the annotation " + config.claimAnnotation() : null;
+        }
+    }
 
     /** A consistent LIST of all pods that have the leadership key: no resourceVersion, no limit, no cache. */
     record ListPods(long sequence) implements Request {}
@@ -803,7 +815,7 @@ sealed interface Role {
         final long since;
         /** Whether a lead that was reported has ended, and this has not been. */
         boolean owesStoppedEvent;
-        /** When the Lease was first seen not to be held by this pod; NEVER before. */
+        /** When the Lease was first seen not to be held by this pod, or to have expired; NEVER before. */
         long releasedAt = Elector.NEVER;
 
         Releasing(Reason reason, long since, boolean owesStoppedEvent) {
@@ -879,6 +891,7 @@ final class KnownLease {
     private Claim firstClaim;
     /** What this process last wrote, and what it tried to write: they tell its claims from those of another process for the same pod. */
     private Lease ownLease;
+    private Claim ownClaim;
     private final Deque<Lease> attempts = new ArrayDeque<>();
     private long lastEventAt;
     /** Since when a reply is known that is newer than what the watch shows; NEVER if there is none. */
@@ -1052,12 +1065,13 @@ final class KnownLease {
             return false;
         }
         return lease.hasTimesOf(ownLease) || attempts.stream().anyMatch(lease::hasTimesOf)
-                || claim() != null && (claim().isSameWin(firstClaim) || claim().isSameWin(ownLease == null ? null : ownLease.claim()));
+                || claim() != null && (claim().isSameWin(firstClaim) || claim().isSameWin(ownClaim));
     }
 
-    /** A PUT of this process succeeded: its times prove who holds the Lease even where the claim was stripped. */
-    void written(Lease put) {
-        ownLease = put;
+    /** A PUT with this claim made this Lease: its times prove who holds it even where a webhook has changed them or stripped the claim. */
+    void written(Claim claim, Lease made) {
+        ownClaim = claim;
+        ownLease = made;
         attempts.clear(); // they rested on older versions
     }
 
@@ -1555,7 +1569,7 @@ final class Elector {
 
     /** What is warned of, each at most once a minute. */
     private enum Matter {
-        REWRITTEN, HISTORY, CLAIM_STRIPPED, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, TOUCHED, CONTENTION, OVERDUE, RENEWED
+        REWRITTEN, HISTORY, LEASE_REWRITTEN, SECOND_PROCESS, FENCE_FAILS, UNLABELLED, TOUCHED, CONTENTION, OVERDUE, RENEWED
     }
 
     /** A time that is never reached. */
@@ -1601,7 +1615,7 @@ final class Elector {
     private long steppedDownAt = NEVER;
     /** When this pod last offered the Lease to the preferred leader; NEVER if it never has. */
     private long offeredAt = NEVER;
-    /** When this pod may acquire the Lease again, so that others can after a lead in which it could not be labelled; 0 for at once. */
+    /** When this pod may acquire the Lease again, so that others can after a lead that it gave up; 0 for at once. */
     private long mayAcquireAt;
     /** Version on which {@code true} was last written to the own pod: while the pod has it, the write may still arrive. */
     private String promotedOnVersion;
@@ -1819,11 +1833,12 @@ final class Elector {
         if (put.lease().claim() == null || !made.holder().equals(put.lease().holder())) {
             return;
         }
-        if (made.claim() == null) {
-            warn(Matter.CLAIM_STRIPPED, "an admission webhook or policy strips the annotation " + config.claimAnnotation() + " of the Lease"
-                    + " " + config.leaseName() + "; this pod leads, but cannot hand over: exempt the sidecar from it");
+        String rewritten = put.rewrittenField(made, config);
+        if (rewritten != null) {
+            warn(Matter.LEASE_REWRITTEN, "an admission webhook or policy rewrites " + rewritten + " of the Lease " + config.leaseName()
+                    + "; this pod leads, but others may take over too soon or too late: exempt the sidecar from it");
         }
-        lease.written(put.lease());
+        lease.written(put.lease().claim(), made);
         if (role instanceof Role.Acquiring acquiring && acquiring.isAttempt(put)) {
             role = new Role.Leading(acquiring, made.version(), lease.previousHolder(), now);
         }
@@ -2203,9 +2218,9 @@ final class Elector {
         return lease.get() != null && lease.get().version().equals(leading.version);
     }
 
-    /** Whether the observed Lease may be what the PUT under way writes. Then the answer has to tell. */
+    /** Whether the observed Lease may be what the PUT under way writes, perhaps with other times. Then the answer has to tell. */
     private boolean awaitsAnswer() {
-        return requests.pending(Requests.LEASE) instanceof Effect.PutLease put && lease.isHeld() && lease.get().hasTimesOf(put.lease());
+        return requests.pending(Requests.LEASE) instanceof Effect.PutLease && lease.holder().equals(config.pod());
     }
 
     /**
@@ -2338,26 +2353,31 @@ final class Elector {
 
     /** The order of the steps is the protocol: each waits for the one before. */
     private void release(Role.Releasing releasing) {
-        // 1. Keep a Lease that need not be released any more. An unready leader serves no requests: its label goes first.
+        // 1. Keep a Lease that need not be released any more. The label of an unready leader goes first, because it serves no requests;
+        // so does that of a process that has tried long enough and ends.
         if (isPointless(releasing) && isHeldBySelf() && !requests.isPending(Requests.LEASE)) {
             finishReleasing(releasing);
             return;
         }
-        if (releasing.reason == Role.Reason.UNREADY && isHeldBySelf() && mayCarryLabel()) {
+        boolean isFencedFirst = releasing.reason == Role.Reason.UNREADY || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT);
+        if (isFencedFirst && isHeldBySelf() && mayCarryLabel()) {
             sendSelfFence();
             return;
         }
-        // 2. Know whether the Lease is still held, then release it.
+        // 2. Know whether the Lease is still held, then release it. If that is refused until it has expired, others may acquire it as well.
         if (lease.mustBeRead()) {
             sendGetLease();
             return;
         }
-        if (isHeldBySelf()) {
+        if (isHeldBySelf() && !reachedElseWakeAt(lease.expiresAt())) {
             sendRelease(releasing);
             return;
         }
         if (requests.isPending(Requests.LEASE)) {
             return;
+        }
+        if (isHeldBySelf()) {
+            mayAcquireAt = Math.max(mayAcquireAt, lease.expiresAt() + 2 * retryPeriod); // after the others
         }
         releasing.releasedAt = Math.min(releasing.releasedAt, now);
         // 3. Wait until a successor fences this pod; take the label off if none will. A pod that lives on keeps it. 4. Done.

@@ -45,7 +45,7 @@ final class Chaos {
         deeds.put(Fault.OUTAGE, this::outage);
         deeds.put(Fault.ETCD_RESTORED, this::restoreEtcd);
         deeds.put(Fault.POD_WRITES_REWRITTEN, this::rewritePods);
-        deeds.put(Fault.LEASE_ANNOTATION_STRIPPED, () -> world.server.admission().stripLeases(world.now() + span(lease() / 4, 4 * lease())));
+        deeds.put(Fault.LEASE_WEBHOOK, this::meddleWithLeases);
     }
 
     private void happenToPods() {
@@ -94,8 +94,10 @@ final class Chaos {
             boolean polls = world.mix.isOn(Fault.NO_WATCH); // and so hears of most versions of a busy pod when they are past
             world.others.keepPodsBusy(polls ? world.now() + world.timeToSettle() / 2 : end);
         }
-        if (world.mix.isOn(Fault.LEASE_ANNOTATION_STRIPPED) && world.draw.chance(0.5)) {
-            world.server.admission().stripLeases(Long.MAX_VALUE);
+        if (world.mix.isOn(Fault.LEASE_WEBHOOK) && world.draw.chance(0.5)) {
+            world.server.admission().rewriteLeases(Admission.LeaseRewrite.BEARABLE, Long.MAX_VALUE);
+        } else if (world.mix.isOn(Fault.LEASE_WEBHOOK) && world.draw.chance(0.5)) {
+            someFollower().ifPresent(pod -> world.server.admission().refuseLeases(pod.name(), Long.MAX_VALUE));
         }
         if (world.mix.isOn(Fault.LEASE_TOUCHED) && world.draw.chance(0.5)) {
             long touched = world.now() + world.mix.longestLease() * 3 / 2 + Simulation.SECOND;
@@ -118,14 +120,18 @@ final class Chaos {
 
     /** A follower whose patches are refused, and whose pod changes now and then, does not keep the others from leading. */
     private void refuseForGood(long end) {
-        List<SimulatedPod> up = world.workload.pods().stream().filter(SimulatedPod::isUp).filter(p -> p.process() != null).toList();
-        List<SimulatedPod> followers = up.stream().filter(p -> !world.server.pod(p.name()).isLabelled()).toList();
-        if (up.size() > 1 && !followers.isEmpty()) {
-            SimulatedPod refused = world.draw.one(followers);
+        someFollower().ifPresent(refused -> {
             world.log("chaos", "patches to " + refused + " are refused for good");
             world.server.refusePatches(refused.name(), end);
             world.others.keepBusy(refused, end, world.mix.retry());
-        }
+        });
+    }
+
+    /** One of several pods that run; it is not labelled. */
+    private Optional<SimulatedPod> someFollower() {
+        List<SimulatedPod> up = world.workload.pods().stream().filter(SimulatedPod::isUp).filter(p -> p.process() != null).toList();
+        List<SimulatedPod> followers = up.stream().filter(p -> !world.server.pod(p.name()).isLabelled()).toList();
+        return up.size() > 1 && !followers.isEmpty() ? Optional.of(world.draw.one(followers)) : Optional.empty();
     }
 
     private void again(Fault fault) {
@@ -249,6 +255,18 @@ final class Chaos {
         boolean all = world.draw.chance(0.5);
         long until = world.disturbUntil(world.now() + span(lease() / 4, 3 * lease()));
         withPod(p -> world.server.admission().rewritePods(all ? null : p.name(), until));
+    }
+
+    private void meddleWithLeases() {
+        long until = world.disturbUntil(world.now() + span(lease() / 4, 4 * lease()));
+        Admission admission = world.server.admission();
+        if (world.draw.chance(0.6)) {
+            admission.rewriteLeases(List.of(Admission.LeaseRewrite.values()), until);
+        } else if (world.draw.chance(0.3)) {
+            admission.refuseLeases(null, until);
+        } else {
+            withPod(pod -> admission.refuseLeases(pod.name(), until));
+        }
     }
 
     /** The API server stops, etcd gets a backup back, and the API server starts. */

@@ -58,8 +58,8 @@ enum Fault {
     BUSY_POD,
     /** An admission webhook changes what a sidecar writes to a pod: 200, but not what was asked for. */
     POD_WRITES_REWRITTEN,
-    /** An admission webhook removes our annotation from each write of the Lease. */
-    LEASE_ANNOTATION_STRIPPED,
+    /** An admission webhook changes what sidecars write to the Lease, or it is refused, for one of them or for all. */
+    LEASE_WEBHOOK,
     /** etcd is restored from a backup: objects and resourceVersions go back. */
     ETCD_RESTORED,
 
@@ -120,8 +120,8 @@ enum Fault {
     /** Its annotation names the pod that is to lead, or one that does not exist, or none any more. */
     LEADER_PREFERRED,
 
-    /** Not a fault but a condition: the members have different settings. */
-    MIXED_TIMINGS,
+    /** Not a fault but a condition: the members have different settings, as while a rolling update changes flags. */
+    MIXED_SETTINGS,
     /** Not a fault either: a hundred members. It takes long, so a schedule has it only when asked to. */
     LARGE_GROUP
 }

@@ -2,6 +2,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -158,7 +159,10 @@ final class FinalInvariants {
             boolean right = pod.finished() || world.server.refusesPatches(pod.name()) ? !pod.isLabelled()
                     : Boolean.toString(leads).equals(pod.leadership())
                     && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
-            Invariants.require(right, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
+            int cost = leader.config().deletionCost();
+            boolean isCostRight = pod.finished() || world.server.refusesPatches(pod.name())
+                    || Objects.equals(pod.deletionCost(), leads && cost > 0 ? Integer.toString(cost) : null);
+            Invariants.require(right && isCostRight, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
         });
     }
 

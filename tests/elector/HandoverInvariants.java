@@ -12,6 +12,10 @@ final class HandoverInvariants {
             Fault.STARVED, Fault.FREEZE, Fault.WATCH_LAG, Fault.WATCH_BROKEN, Fault.WATCH_SILENT, Fault.OUTAGE, Fault.PARTITION,
             Fault.ETCD_RESTORED, Fault.RETRY_AFTER, Fault.GET_STALE);
 
+    /** With these, a label cannot be taken off at once, or is another process's. */
+    private static final Set<Fault> KEEP_LABELS = EnumSet.of(Fault.PATCH_REFUSED, Fault.POD_WRITES_REWRITTEN, Fault.BUSY_POD, Fault.RESET,
+            Fault.LABELS_UNDONE, Fault.FOREIGN_TRUE, Fault.SECOND_PROCESS, Fault.POD_REPLACED, Fault.POD_FORCED);
+
     private final Simulation world;
     private final LabelInvariants labels;
     /** When somebody other than a sidecar wrote to a pod last, by its name. */
@@ -211,7 +215,7 @@ final class HandoverInvariants {
         LabelInvariants.Labelling labelling = labels.latest(before.uid());
         boolean isOthers = labelling != null && labelling.by() != by && labelling.by().isLeading() && labelling.by().isCandidate()
                 && before.isAlive() && held != null && held.claim() != null && held.claim().uid().equals(before.uid());
-        boolean isClaimHidden = world.mix.isOn(Fault.LEASE_CLAIM_REMOVED) || world.mix.isOn(Fault.LEASE_ANNOTATION_STRIPPED)
+        boolean isClaimHidden = world.mix.isOn(Fault.LEASE_CLAIM_REMOVED) || world.mix.isOn(Fault.LEASE_WEBHOOK)
                 || world.mix.isOn(Fault.LEASE_CLAIM_FORGED);
         boolean isKnown = world.now() - wonAt > 100 * Simulation.MS;
         Invariants.require(!isOthers || !isKnown || isClaimHidden || isNewsLate(world) || by.isPolling(), "I3",
@@ -278,6 +282,9 @@ final class HandoverInvariants {
 
     /** Without a fault no hand-over is left unfinished. */
     void ended(SimulatedProcess process, String why) {
+        boolean keeps = why.contains("exit timeout") && labels.labelled().contains(process.pod().name());
+        boolean excused = isNewsLate(world) || KEEP_LABELS.stream().anyMatch(world.mix::isOn);
+        Invariants.require(!keeps || excused, "I3", () -> process + " " + why + ", and has not taken its label off");
         long told = toldToGo.getOrDefault(process.pod().uid(), world.now());
         Invariants.require(!why.contains("exit timeout") || !world.isCalmSince(told - 2 * world.mix.longestLease()), "exit",
                 () -> process + " " + why + ", without a fault");

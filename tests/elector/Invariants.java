@@ -83,7 +83,7 @@ final class Invariants {
         if (sender.claim() != null && (before == null || !sender.claim().isSameWin(before.writer()))) {
             sender.process().noteWin(Long.toString(after.version()));
             leases.leadsInVain(sender.process());
-        } else if (before != null && sender.claim() == null) {
+        } else if (before != null && !after.isHeld()) {
             world.coverage.count(Coverage.Deed.RELEASE);
             handovers.released(sender.process());
             world.coverage.countIf(sender.process().isOffering(), Coverage.Deed.OFFER);

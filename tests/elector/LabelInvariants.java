@@ -131,6 +131,7 @@ final class LabelInvariants {
         labels.remove(SimulatedServer.PARTICIPATION);
         Map<String, Object> annotations = new HashMap<>(Json.object(pod, "metadata", "annotations"));
         annotations.remove(SimulatedServer.EPOCH);
+        annotations.remove(SimulatedServer.WEBHOOK_NOTE);
         Object ownCost = annotations.remove(Mix.ELECTION + "/deletion-cost");
         if (ownCost != null) {
             annotations.remove(Config.DELETION_COST, ownCost);

@@ -263,14 +263,14 @@ final class LeaseInvariants {
         Long recorded = before.seconds();
         long duration = recorded == null || recorded > 3600 ? own : recorded * Simulation.SECOND;
         boolean wasRestored = world.server.history() > 0; // a holder that was gone for good may be back
-        Invariants.require(wasRestored || measured + Simulation.MS / 1000 >= duration, "I5",
+        Invariants.require(wasRestored || isHolderHindered() || measured + Simulation.MS / 1000 >= duration, "I5",
                 () -> sender.who() + " took the Lease from " + before.holder() + ", which had renewed it " + age / Simulation.MS
                         + "ms ago; recorded are " + duration / Simulation.MS + "ms");
     }
 
     /** The same from the holder's side, and the way back after a restart: a process that runs undisturbed keeps its pod's Lease. */
     private void ownerIsAway(SimulatedServer.Sender sender, StoredLease before) {
-        if (before.writer() == null || world.mix.isOn(Fault.PATCH_REFUSED) || world.mix.isOn(Fault.POD_WRITES_REWRITTEN)
+        if (before.writer() == null || isHolderHindered() || world.mix.isOn(Fault.PATCH_REFUSED) || world.mix.isOn(Fault.POD_WRITES_REWRITTEN)
                 || HandoverInvariants.isNewsLate(world)) {
             return; // also where its pod has lost its keys for good
         }
@@ -282,6 +282,11 @@ final class LeaseInvariants {
             boolean runs = process.startedAt() < recently && process.isCandidate() && !wasReset;
             Invariants.require(!owns || !runs, "I5", () -> sender.who() + " takes the Lease from " + process + ", which runs undisturbed");
         }
+    }
+
+    /** Whether a webhook has kept the holder from renewing the Lease, or others from seeing it, lately. */
+    private boolean isHolderHindered() {
+        return world.server.admission().hasHinderedSince(world.now() - 2 * world.mix.longestLease());
     }
 
     private boolean isGone(StoredLease.Claimed claim) {

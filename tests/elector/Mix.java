@@ -16,6 +16,8 @@ final class Mix {
     private static final List<long[]> SHORT_TIMINGS = List.of(new long[] {3000, 2000, 500}, new long[] {2000, 1000, 300});
     /** What is no fault, but everyday life. */
     private static final List<Fault> PLANNED = List.of(Fault.POD_DELETED, Fault.SIGTERM, Fault.POD_UNREADY, Fault.WIND_DOWN);
+    /** Deletion costs of a leader's pod: what everybody has where the settings are the same, and others. */
+    private static final List<Integer> COSTS = List.of(100, 0, 7);
     static final String ELECTION = "web";
     static final String NAMESPACE = "default";
 
@@ -24,9 +26,8 @@ final class Mix {
     final int replicas;
     /** Whether a replacement has the name of the pod that it replaces, as in a StatefulSet. */
     final boolean stateful;
-    /** Whether the sidecars get SIGTERM only after the application has exited. */
-    final boolean nativeSidecars;
     final String leadershipLabel;
+    private final boolean nativeSidecars;
     private final Handover handover;
     private final long[] timing;
     /** Of some members, where they differ. */
@@ -57,7 +58,7 @@ final class Mix {
         handover = draw.chance(0.15) ? Handover.AFTER_EXIT : Handover.EARLY;
         timing = draw.one(dense ? SHORT_TIMINGS : TIMINGS);
         List<long[]> similar = TIMINGS.stream().filter(t -> t[0] <= 3 * timing[0] && timing[0] <= 3 * t[0]).toList();
-        otherTiming = isOn(Fault.MIXED_TIMINGS) ? draw.one(similar) : timing;
+        otherTiming = isOn(Fault.MIXED_SETTINGS) ? draw.one(similar) : timing;
         graceKind = (int) draw.between(0L, 3L);
         leadershipLabel = isOn(Fault.SHARED_LABEL) ? "example.com/leader" : ELECTION + "/is-leader";
     }
@@ -80,13 +81,20 @@ final class Mix {
     Config config(String pod, String uid) {
         long[] own = draw.chance(0.5) ? timing : otherTiming;
         Duration lease = Duration.ofMillis(own[0]);
-        Duration grace = switch (graceKind) {
+        boolean isMixed = isOn(Fault.MIXED_SETTINGS);
+        Duration grace = switch (isMixed ? (int) draw.between(0L, 3L) : graceKind) {
             case 0 -> Duration.ZERO;
             case 1 -> Duration.ofMillis(own[2]);
             default -> lease;
         };
-        return TestConfig.config().election(ELECTION).pod(pod).namespace(NAMESPACE).leadershipLabel(leadershipLabel).handover(handover)
+        return TestConfig.config().election(ELECTION).pod(pod).namespace(NAMESPACE).leadershipLabel(leadershipLabel)
+                .handover(isMixed ? draw.one(List.of(Handover.values())) : handover).deletionCost(isMixed ? draw.one(COSTS) : COSTS.get(0))
                 .timing(lease, Duration.ofMillis(own[1]), Duration.ofMillis(own[2])).unreadyGrace(grace).podUid(uid).build();
+    }
+
+    /** Whether the sidecar of a pod that is deleted gets SIGTERM only after the application has exited. */
+    boolean isNative() {
+        return isOn(Fault.MIXED_SETTINGS) ? draw.chance(0.5) : nativeSidecars;
     }
 
     /** The longest lease-duration of any member, in nanoseconds. */

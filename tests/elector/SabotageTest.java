@@ -207,7 +207,7 @@ class SabotageTest {
                 sabotage("expiry is read off the holder's wall clock", "I5", "WALL_CLOCKS",
                         method("mayAcquire", "return original() || isRegistered() && lease.isHeld() && lease.get().renewTime() != null"
                                 + " && wallClock.isAfter(lease.get().renewTime().plusNanos(leaseDuration));")),
-                sabotage("expiry goes by the own duration instead of the recorded one", "I5", "MIXED_TIMINGS CRASH",
+                sabotage("expiry goes by the own duration instead of the recorded one", "I5", "MIXED_SETTINGS CRASH",
                         method("KnownLease.recordedDuration", "return leaseDuration;")),
                 sabotage("a holder is taken for gone because a watch says so", "I5", "KEY_STRIPPED WATCH_LAG", () -> new Tampering() {
                     @Override
@@ -269,7 +269,7 @@ class SabotageTest {
                         PatchedProgram.snippet("transitions == Integer.MAX_VALUE ? 0 : transitions + 1", "transitions + 1")),
                 sabotage("a touch of the Lease postpones its expiry", "I4", "LEASE_TOUCHED+SIDECAR_DEAD",
                         method("Lease.hasSameRecord", "return false;")),
-                sabotage("only a claim tells who holds the Lease", "I5", "LEASE_ANNOTATION_STRIPPED+SIGTERM",
+                sabotage("only a claim tells who holds the Lease", "I5", "LEASE_WEBHOOK+SIGTERM",
                         method("Lease.hasTimesOf", "return false;")),
                 sabotage("a second process for the same pod passes for a predecessor", "I5", "SECOND_PROCESS",
                         method("KnownLease.isHeldBySelf", "return namesPod(pod, uid);")),
@@ -320,6 +320,8 @@ class SabotageTest {
                         "if (group.isSelf(get.name()) && reply instanceof Reply.PodReply ok && !group.wasOwnPodRead()) {"
                                 + " group.setUid(ok.pod().uid()); }"
                                 + " original();")),
+                sabotage("a fence leaves the deletion cost to a pod that no longer leads", "I6", "SIGTERM",
+                        method("Pod.deletionCostFor", "return leads ? original() : null;")),
                 sabotage("a write that changes nothing passes for a success", "said", "POD_WRITES_REWRITTEN",
                         method("outcome", "return reply;")));
     }

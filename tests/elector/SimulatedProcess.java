@@ -4,6 +4,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Queue;
 import java.util.Set;
 
@@ -36,6 +37,8 @@ final class SimulatedProcess {
     private int knownHistory;
     /** Whether it has said that its writes are rewritten. */
     private boolean saidRewritten;
+    /** Whether it has said that what it writes to the Lease is rewritten. */
+    private boolean saidLeaseRewritten;
     /** When it first learned anything of the Lease, in true time; MAX_VALUE before. */
     private long firstSawLease = Long.MAX_VALUE;
     /** Epochs as which it has led: wins that it knows of. */
@@ -288,6 +291,8 @@ final class SimulatedProcess {
         }
         if (event instanceof Event.Replied(Effect.PatchPod patch, Reply.PodReply made)) {
             saysWhatHasNoEffect(patch, made.pod());
+        } else if (event instanceof Event.Replied(Effect.PutLease put, Reply.LeaseReply made) && !made.created()) {
+            saysWhatIsRewritten(put.sequence(), put.lease(), made.lease());
         }
         wakeLater();
     }
@@ -298,6 +303,14 @@ final class SimulatedProcess {
         boolean isOutdated = patch.sequence() < elector.historySince();
         Invariants.require(hasEffect || isOutdated || saidRewritten || !alive, "said",
                 () -> name + " does not say that " + Simulation.show(patch) + " has no effect");
+    }
+
+    /** The same for what a holder writes to the Lease, other than the number of transitions. */
+    private void saysWhatIsRewritten(long sequence, Lease put, Lease made) {
+        boolean isKept = !put.isHeld() || made.hasTimesOf(put) && made.claim() != null
+                && Objects.equals(put.durationSeconds(), made.durationSeconds());
+        Invariants.require(isKept || sequence < elector.historySince() || saidLeaseRewritten || saidRewritten || !alive, "said",
+                () -> name + " does not say that its Lease was stored as " + made);
     }
 
     private void noteLease(Event event) {
@@ -348,7 +361,8 @@ final class SimulatedProcess {
                 end();
             }
             case Effect.Log log -> {
-                saidRewritten |= log.line().contains("rewrites");
+                saidRewritten |= log.line().contains("rewrites") && !log.line().contains("this pod leads");
+                saidLeaseRewritten |= log.line().contains("this pod leads");
                 world.log(name, log.line());
                 world.invariants.logged(this, log.line(), clock());
             }

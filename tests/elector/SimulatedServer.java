@@ -13,6 +13,8 @@ final class SimulatedServer {
     static final String PREFERRED = Mix.ELECTION + "/preferred-leader";
     static final String EPOCH = Mix.ELECTION + "/epoch";
     static final String PARTICIPATION = Mix.ELECTION + "/participant";
+    /** Annotation of a pod that a webhook writes, not a sidecar. */
+    static final String WEBHOOK_NOTE = "webhook/note";
     private static final Store.Selection LEASE = Store.Selection.all(Resource.LEASES, Mix.NAMESPACE).named(Mix.ELECTION);
 
     private final Simulation world;
@@ -36,7 +38,8 @@ final class SimulatedServer {
     /**
      * Who has a request executed at the moment; neither is set if it is somebody who has nothing to do with the election.
      *
-     * @param claim what a sidecar's write of the Lease claims, whatever becomes of it; null if it claims nothing
+     * @param claim what a sidecar's write of the Lease claims, whatever becomes of it; null if it claims nothing, or the Lease does not
+     *     name its pod then
      */
     record Sender(SimulatedProcess process, Effect.Request request, ClientGoProgram program, StoredLease.Claimed claim) {
         static final Sender FOREIGN = new Sender(null, null, null, null);
@@ -108,8 +111,9 @@ final class SimulatedServer {
         world.coverage.step();
         pass();
         sender = new Sender(from, request, null, null);
-        Reply reply = request instanceof Effect.PatchPod patch && refusesPatches(patch.name())
-                ? new Reply.Failed("403 patches to " + patch.name() + " are refused", 0) : client.execute(request);
+        Reply refusal = request instanceof Effect.PatchPod patch && refusesPatches(patch.name())
+                ? new Reply.Failed("403 patches to " + patch.name() + " are refused", 0) : admission.refusal(from, request);
+        Reply reply = refusal != null ? refusal : client.execute(request);
         sender = Sender.FOREIGN;
         world.invariants.answered(from, request, reply);
         return reply;
@@ -119,8 +123,11 @@ final class SimulatedServer {
         if (request instanceof Effect.PatchPod patch) {
             return admission.admitPatch(patch.name(), body);
         }
-        sender = new Sender(sender.process, request, null, StoredLease.Claimed.parse(Json.at(body, "metadata", "annotations", CLAIM)));
-        return admission.admitLease(body);
+        Map<String, Object> admitted = admission.admitLease(body);
+        StoredLease.Claimed claim = StoredLease.Claimed.parse(Json.at(body, "metadata", "annotations", CLAIM));
+        boolean isWritten = claim != null && claim.pod().equals(Json.at(admitted, "spec", "holderIdentity"));
+        sender = new Sender(sender.process, request, null, isWritten ? claim : null);
+        return admitted;
     }
 
     /** Where versions may come a second time, most of them belong to objects of other people, so that hardly any comes for the same object. */

@@ -23,7 +23,7 @@ final class Simulation {
     /** The API server's time at the start. */
     static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
     /** Faults that do not happen but are so. */
-    private static final Set<Fault> CONDITIONS = EnumSet.of(Fault.CLOCK_RATES, Fault.SHARED_LABEL, Fault.MIXED_TIMINGS,
+    private static final Set<Fault> CONDITIONS = EnumSet.of(Fault.CLOCK_RATES, Fault.SHARED_LABEL, Fault.MIXED_SETTINGS,
             Fault.LARGE_GROUP);
 
     private record Happening(long time, long order, Runnable action) implements Comparable<Happening> {

@@ -9,7 +9,7 @@ import java.util.Objects;
  * @param holder empty if nobody holds it
  * @param seconds the recorded duration, null if there is none; likewise the two times
  * @param claim what our annotation says, if it agrees with the record; else null
- * @param writer the claim that a sidecar wrote with this record, also where a webhook has removed it; null if there is none
+ * @param writer the claim that a sidecar wrote with this record, also where a webhook has changed either; null if there is none
  * @param preferred the pod that is to lead; empty if none is named
  */
 record StoredLease(long version, String holder, Long seconds, Instant acquireTime, Instant renewTime, long transitions, Claimed claim,
@@ -43,7 +43,7 @@ record StoredLease(long version, String holder, Long seconds, Instant acquireTim
         }
     }
 
-    /** Reads a tree, null for null; {@code written} is the claim of the body that a sidecar wrote, null if it was somebody else. */
+    /** Reads a tree, null for null; {@code written} is {@link SimulatedServer.Sender#claim}. */
     static StoredLease of(Map<String, Object> tree, StoredLease before, Claimed written) {
         if (tree == null) {
             return null;
@@ -55,10 +55,11 @@ record StoredLease(long version, String holder, Long seconds, Instant acquireTim
         Instant renewed = time(spec.get("renewTime"));
         Claimed noted = Claimed.parse(Json.object(meta, "annotations").get(SimulatedServer.CLAIM));
         Claimed claim = agrees(noted, holder, acquired, renewed) ? noted : null;
-        Claimed known = written != null ? written : claim != null ? claim : before == null ? null : before.writer;
+        boolean isSame = before != null && holder.equals(before.holder) && Objects.equals(acquired, before.acquireTime)
+                && Objects.equals(renewed, before.renewTime);
+        Claimed writer = written != null ? written : claim != null ? claim : isSame ? before.writer : null;
         return new StoredLease(Long.parseLong((String) meta.get("resourceVersion")), holder, (Long) spec.get("leaseDurationSeconds"),
-                acquired, renewed, spec.get("leaseTransitions") instanceof Long count ? count : 0, claim,
-                agrees(known, holder, acquired, renewed) ? known : null,
+                acquired, renewed, spec.get("leaseTransitions") instanceof Long count ? count : 0, claim, writer,
                 (String) Json.object(meta, "annotations").getOrDefault(SimulatedServer.PREFERRED, ""));
     }
 

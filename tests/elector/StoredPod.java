@@ -8,9 +8,10 @@ import java.util.Map;
  * @param leadership value of the leadership label, null where the key is missing; likewise {@code participation} and {@code epoch}
  * @param created in ISO form, to the second
  * @param revision of the template
+ * @param deletionCost what a ReplicaSet that is scaled down goes by; null if absent
  */
 record StoredPod(String name, String uid, long version, String leadership, String participation, String epoch, boolean ready,
-        boolean terminating, boolean finished, String created, String revision) {
+        boolean terminating, boolean finished, String created, String revision, String deletionCost) {
 
     /** Reads a tree; null for null. */
     static StoredPod of(Map<String, Object> tree, String leadershipLabel) {
@@ -24,7 +25,8 @@ record StoredPod(String name, String uid, long version, String leadership, Strin
                 (String) labels.get(leadershipLabel), (String) labels.get(SimulatedServer.PARTICIPATION),
                 (String) Json.object(meta, "annotations").get(SimulatedServer.EPOCH), isReady(tree),
                 meta.containsKey("deletionTimestamp"), "Succeeded".equals(phase) || "Failed".equals(phase),
-                (String) meta.get("creationTimestamp"), (String) labels.get("pod-template-hash"));
+                (String) meta.get("creationTimestamp"), (String) labels.get("pod-template-hash"),
+                (String) Json.object(meta, "annotations").get(Config.DELETION_COST));
     }
 
     private static boolean isReady(Map<String, Object> tree) {

@@ -181,7 +181,7 @@ final class Workload {
         pod.terminate();
         world.server.deletePod(pod.name(), grace);
         long end = grace * Simulation.SECOND;
-        boolean early = !world.mix.nativeSidecars;
+        boolean early = !world.mix.isNative();
         long exit = world.draw.spread(Simulation.MS, early ? 50 * Simulation.MS : end);
         later(exit, () -> appExits(pod));
         later(end + Simulation.SECOND, () -> killAtLast(pod));
