@@ -1747,7 +1747,7 @@ final class Elector {
             case Effect.CreateLease create -> onLeaseReply(create, reply);
             case Effect.PutLease put -> {
                 onLeaseReply(put, reply);
-                if (reply instanceof Reply.LeaseReply ok && !ok.created()) {
+                if (outcome instanceof Reply.LeaseReply ok && !ok.created()) {
                     onLeaseWritten(put, ok.lease());
                 }
             }
@@ -1771,9 +1771,9 @@ final class Elector {
         String rewritten = null;
         if (request instanceof Effect.PatchPod patch && reply instanceof Reply.PodReply ok) {
             rewritten = patch.rewrittenKey(ok.pod(), config);
-        } else if (request instanceof Effect.PutLease put && reply instanceof Reply.LeaseReply ok
-                && !ok.lease().holder().equals(put.lease().holder())) {
-            rewritten = "holderIdentity";
+        } else if (request instanceof Effect.PutLease put && reply instanceof Reply.LeaseReply ok) {
+            rewritten = !ok.lease().holder().equals(put.lease().holder()) ? "holderIdentity"
+                    : ok.lease().version().equals(put.lease().version()) ? "renewTime" : null;
         }
         if (rewritten == null) {
             return reply;
@@ -1827,10 +1827,10 @@ final class Elector {
 
     /**
      * A PUT on the version and uid that were observed succeeded. A PUT that created the Lease (201) is no such success, nor is one whose
-     * holder was rewritten. What it made is this process's, even where a webhook has stripped the claim.
+     * holder was rewritten, or which made no new version. What it made is this process's, even where a webhook has changed the rest.
      */
     private void onLeaseWritten(Effect.PutLease put, Lease made) {
-        if (put.lease().claim() == null || !made.holder().equals(put.lease().holder())) {
+        if (put.lease().claim() == null) {
             return;
         }
         String rewritten = put.rewrittenField(made, config);
@@ -2065,9 +2065,9 @@ final class Elector {
                 && !pod.revision().equals(newest.get().revision());
     }
 
-    /** The pod that the Lease's annotation names, if it is a participant that can lead; null otherwise. The lead moves only with EARLY. */
+    /** The pod that the Lease's annotation names, if it is a participant that can lead; null otherwise. */
     private Pod preferredLeader() {
-        Observation named = config.handover() == Handover.EARLY ? group.get(lease.preferred()) : null;
+        Observation named = group.get(lease.preferred());
         Pod pod = named == null ? null : named.pod();
         return pod != null && isOurs(pod) && pod.hasAllKeys() && pod.isAlive() && pod.ready() && !isOfOlderRevision(pod) ? pod : null;
     }
@@ -2197,11 +2197,11 @@ final class Elector {
     /**
      * Whether the preferred leader is to lead instead of this pod: it has been named, and has been Ready, for unready-grace, and the holder
      * has not changed for a lease-duration. It is offered the Lease once. If it does not acquire it, because its sidecar is dead, the next
-     * offer comes only after it was named, or became Ready, anew.
+     * offer comes only after it was named, or became Ready, anew. With after-exit a lead never moves while its application runs.
      */
     private boolean shouldOfferToPreferred() {
         Pod preferred = preferredLeader();
-        if (preferred == null || group.isSelf(preferred.name())) {
+        if (preferred == null || group.isSelf(preferred.name()) || config.handover() == Handover.AFTER_EXIT) {
             return false;
         }
         long eligibleSince = Math.max(lease.preferredChangedAt(), group.get(preferred.name()).readinessSince());

@@ -122,7 +122,8 @@ final class Admission {
         switch (rewrite) {
             case LABEL_REMOVED -> labels.put(world.mix.leadershipLabel, null);
             case LABEL_FALSE -> labels.put(world.mix.leadershipLabel, "false");
-            case LABEL_CAPITALISED -> labels.computeIfPresent(world.mix.leadershipLabel, (key, value) -> value.equals("true") ? "True" : "False");
+            case LABEL_CAPITALISED ->
+                    labels.computeIfPresent(world.mix.leadershipLabel, (key, value) -> value.equals("true") ? "True" : "False");
             case LABELS_REMOVED -> {
                 labels.put(world.mix.leadershipLabel, null);
                 labels.put(SimulatedServer.PARTICIPATION, null);

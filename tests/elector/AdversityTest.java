@@ -103,16 +103,96 @@ class AdversityTest {
     @Test
     void a_leader_whose_claim_is_stripped_leads_says_so_and_releases_the_lease() {
         bench.createParticipant("web-1");
-        bench.stripClaims();
+        bench.rewriteLeases((spec, annotations) -> annotations.remove("web/holder"));
+        leadsSaysSoAndReleases("the annotation web/holder");
+    }
+
+    @Test
+    void a_leader_whose_times_are_rewritten_leads_says_so_and_releases_the_lease() {
+        bench.createParticipant("web-1");
+        bench.rewriteLeases((spec, annotations) -> {
+            spec.put("acquireTime", "2030-01-01T00:00:00.000000Z");
+            spec.put("renewTime", "2030-01-01T00:00:00.000000Z");
+        });
+        leadsSaysSoAndReleases("acquireTime");
+    }
+
+    private void leadsSaysSoAndReleases(String rewritten) {
         bench.start();
         String epoch = bench.status().epoch();
         bench.run(Duration.ofSeconds(40));
         assertTrue(bench.status().leading());
         assertEquals(epoch, bench.status().epoch(), "one win, renewed");
-        assertTrue(logged(Level.WARN).contains("strips the annotation web/holder of the Lease web"), logged(Level.WARN));
+        assertTrue(logged(Level.WARN).contains("rewrites " + rewritten + " of the Lease web;"), logged(Level.WARN));
         bench.turn(new Event.Stop());
         bench.run(1000);
         assertFalse(bench.lease().isHeld());
+    }
+
+    @Test
+    void a_renewal_that_the_watch_shows_with_another_time_before_the_answer_is_the_own() {
+        bench.lead();
+        String epoch = bench.status().epoch();
+        bench.rewriteLeases((spec, annotations) -> spec.put("renewTime", "2030-01-01T00:00:00.000000Z"));
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.run(2000);
+        Effect.PutLease renewal = bench.open(Effect.PutLease.class);
+        bench.execute(renewal);
+        bench.turn(new Event.LeaseUpdated(bench.lease()));
+        bench.turn(new Event.Replied(renewal, new Reply.LeaseReply(bench.lease(), false)));
+        bench.run(1000);
+        assertTrue(bench.status().leading());
+        assertEquals(epoch, bench.status().epoch());
+    }
+
+    @Test
+    void a_renewal_that_makes_no_new_version_is_none() {
+        bench.lead();
+        bench.rewriteLeases((spec, annotations) -> {
+            spec.put("renewTime", "2030-01-01T00:00:00.000000Z");
+            annotations.remove("web/holder");
+        });
+        bench.run(Duration.ofSeconds(13));
+        assertFalse(bench.status().leading(), "the API server stored the first of them");
+        assertTrue(logged(Level.WARN).contains("writes to the Lease have no effect"), logged(Level.WARN));
+    }
+
+    @Test
+    void a_holder_whose_times_a_webhook_keeps_constant_renews_the_lease_by_its_annotation() {
+        bench.follow();
+        for (int second = 0; second < 60; second += 2) {
+            bench.run(2000);
+            bench.touchLease("web/holder", new Claim("web-1", bench.pod("web-1").uid(), bench.wall(), bench.wall()).toString());
+        }
+        assertFalse(bench.asked().contains("LIST"), bench.asked().toString());
+    }
+
+    @Test
+    void a_leader_whose_release_is_refused_takes_its_label_off_before_it_ends() {
+        bench.lead();
+        refuseReleases();
+        bench.turn(new Event.Stop());
+        bench.run(Duration.ofSeconds(5));
+        assertEquals(0, bench.exitCode());
+        assertEquals("false", bench.pod(SELF).leadership());
+    }
+
+    @Test
+    void a_leader_whose_release_is_refused_leads_again_unless_another_acquires_the_expired_lease() {
+        bench.lead();
+        bench.touchLease("web/preferred-leader", "web-1"); // whose sidecar is dead
+        refuseReleases();
+        bench.run(Duration.ofSeconds(20));
+        long refusedAt = bench.askedAt("PUT nobody");
+        bench.mark();
+        bench.run(Duration.ofSeconds(20));
+        assertTrue(bench.status().leading());
+        Duration waited = Duration.ofNanos(bench.askedAt("PUT web-0") - refusedAt);
+        assertTrue(waited.compareTo(Duration.ofSeconds(17)) >= 0, "the others had two retry-periods, but it has waited " + waited);
+    }
+
+    private void refuseReleases() {
+        bench.answer(request -> request instanceof Effect.PutLease put && !put.lease().isHeld() ? new Reply.Failed("422", 0) : null);
     }
 
     @Test

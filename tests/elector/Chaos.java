@@ -96,7 +96,7 @@ final class Chaos {
         }
         if (world.mix.isOn(Fault.LEASE_WEBHOOK) && world.draw.chance(0.5)) {
             world.server.admission().rewriteLeases(Admission.LeaseRewrite.BEARABLE, Long.MAX_VALUE);
-        } else if (world.mix.isOn(Fault.LEASE_WEBHOOK) && world.draw.chance(0.5)) {
+        } else if (world.mix.isOn(Fault.LEASE_WEBHOOK) && !world.mix.isOn(Fault.PATCH_REFUSED) && world.draw.chance(0.5)) {
             someFollower().ifPresent(pod -> world.server.admission().refuseLeases(pod.name(), Long.MAX_VALUE));
         }
         if (world.mix.isOn(Fault.LEASE_TOUCHED) && world.draw.chance(0.5)) {

@@ -10,8 +10,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.Random;
+import java.util.function.BiConsumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 
 /**
  * One {@link Elector} between a clock that stands still until it is told to go and an API server, which answers within 3 ms except for
@@ -50,6 +52,7 @@ final class ElectorBench {
     private final Queue<Event> unseen = new ArrayDeque<>();
     private Predicate<Effect.Request> held = request -> false;
     private Function<Effect.Request, Reply> answers = request -> null;
+    private UnaryOperator<Map<String, Object>> webhook = body -> body;
     private boolean watching;
     private long now = START;
     private int mark;
@@ -59,7 +62,8 @@ final class ElectorBench {
         this.config = config;
         elector = new Elector(config, new Random(1), now);
         codec = new StoreCodec(config);
-        client = new StoreClient(store, config, codec::pod);
+        client = new StoreClient(store, config, codec::pod,
+                (request, body) -> request instanceof Effect.PutLease ? webhook.apply(body) : body);
         store.onRevision(this::revised);
         createPod(SELF);
     }
@@ -245,17 +249,15 @@ final class ElectorBench {
         return open.stream().filter(kind::isInstance).map(kind::cast).findFirst().orElseThrow();
     }
 
-    /** From now on an admission webhook strips our annotation of each write of the Lease. */
-    void stripClaims() {
-        answers = request -> {
-            if (!(request instanceof Effect.PutLease put)) {
-                return null;
-            }
-            Lease lease = put.lease();
-            return client.execute(new Effect.PutLease(put.sequence(), new Lease(lease.version(), lease.uid(), lease.holder(),
-                    lease.durationSeconds(), lease.acquireTime(), lease.renewTime(), lease.transitions(), null,
-                    lease.preferred(), lease.origin()),
-                    put.notAfter()));
+    /** From now on an admission webhook changes what is written to the Lease: the spec, and the annotations of its metadata. */
+    void rewriteLeases(BiConsumer<Map<String, Object>, Map<String, Object>> change) {
+        webhook = body -> {
+            Map<String, Object> meta = new HashMap<>(Json.object(body, "metadata"));
+            Map<String, Object> annotations = new HashMap<>(Json.object(meta, "annotations"));
+            Map<String, Object> spec = new HashMap<>(Json.object(body, "spec"));
+            change.accept(spec, annotations);
+            meta.put("annotations", annotations);
+            return Map.of("metadata", meta, "spec", spec);
         };
     }
 

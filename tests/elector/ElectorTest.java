@@ -845,6 +845,16 @@ class ElectorTest {
 
     @Test
     void others_leave_a_free_lease_to_the_preferred_leader_for_a_retry_period() {
+        freeLeaseIsLeftToPreferred();
+    }
+
+    @Test
+    void with_after_exit_they_do_the_same() {
+        bench = new ElectorBench(TestConfig.config().handover(Handover.AFTER_EXIT).build());
+        freeLeaseIsLeftToPreferred();
+    }
+
+    private void freeLeaseIsLeftToPreferred() {
         bench.follow();
         bench.createParticipant("web-2");
         prefer("web-2");

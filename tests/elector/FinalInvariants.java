@@ -160,7 +160,7 @@ final class FinalInvariants {
                     : Boolean.toString(leads).equals(pod.leadership())
                     && "true".equals(pod.participation()) && epoch.equals(pod.epoch());
             int cost = leader.config().deletionCost();
-            boolean isCostRight = pod.finished() || world.server.refusesPatches(pod.name())
+            boolean isCostRight = pod.finished() || world.server.refusesPatches(pod.name()) || world.mix.isOn(Fault.FOREIGN_TRUE)
                     || Objects.equals(pod.deletionCost(), leads && cost > 0 ? Integer.toString(cost) : null);
             Invariants.require(right && isCostRight, "I6", () -> leader + " leads with epoch " + epoch + ", but there is " + pod);
         });

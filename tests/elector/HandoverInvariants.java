@@ -1,6 +1,7 @@
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -38,18 +39,23 @@ final class HandoverInvariants {
         final SimulatedProcess from;
         final long toldAt;
         final long releasedAt;
-        /** Whether there is a successor who must take over, so that the label may not be dropped. */
-        final boolean expected;
+        /** Those who can take over at once: while there is one, the label may not be dropped. */
+        final List<SimulatedProcess> successors;
         Effect.Request off;
         SimulatedProcess offBy;
         /** Whether somebody else had labelled another pod as well, which had to be fenced, too. */
         boolean wasAlone = true;
 
-        Move(SimulatedProcess from, long toldAt, long releasedAt, boolean expected) {
+        Move(SimulatedProcess from, long toldAt, long releasedAt, List<SimulatedProcess> successors) {
             this.from = from;
             this.toldAt = toldAt;
             this.releasedAt = releasedAt;
-            this.expected = expected;
+            this.successors = successors;
+        }
+
+        /** Whether one of the successors has not been told to go, too. */
+        boolean isExpected() {
+            return successors.stream().anyMatch(SimulatedProcess::isCandidate);
         }
     }
 
@@ -144,18 +150,18 @@ final class HandoverInvariants {
     void released(SimulatedProcess process) {
         Long told = toldToGo.get(process.pod().uid());
         if (told != null && labels.labelled().contains(process.pod().name())) {
-            move = new Move(process, told, world.now(), hasSuccessor(process, told));
+            move = new Move(process, told, world.now(), successors(process, told));
         }
     }
 
-    /** Whether somebody waits for the Lease, undisturbed and for long, who can take it at once. */
-    private boolean hasSuccessor(SimulatedProcess from, long told) {
+    /** Those who wait for the Lease, undisturbed and for long, and can take it at once. */
+    private List<SimulatedProcess> successors(SimulatedProcess from, long told) {
         long since = told - 2 * world.mix.longestLease();
-        return since > 0 && world.isCalmSince(since) && world.workload.processes().stream().anyMatch(p -> {
+        return since <= 0 || !world.isCalmSince(since) ? List.of() : world.workload.processes().stream().filter(p -> {
             StoredPod pod = world.server.pod(p.pod().name());
             return p != from && p.isCandidate() && pod.ready() && pod.hasAllKeys() && p.startedAt() < since
                     && foreignWrites.getOrDefault(pod.name(), 0L) < since;
-        });
+        }).toList();
     }
 
     /** Who holds the Lease has no claim, so it fences nobody: a pod that hands over takes its label off at once. */
@@ -259,7 +265,7 @@ final class HandoverInvariants {
     private void moved(Move ended, SimulatedProcess to) {
         SimulatedProcess by = ended.offBy;
         boolean byThird = by != null && by != ended.from && by != to;
-        if (by == ended.from && !ended.expected || byThird && (toldToGo.containsKey(by.pod().uid()) || by.sinceGivingBack() >= 0)) {
+        if (by == ended.from && !ended.isExpected() || byThird && (toldToGo.containsKey(by.pod().uid()) || by.sinceGivingBack() >= 0)) {
             return; // nobody could be expected to take over, or whoever took over was told to go as well, or could not be labelled
         }
         Invariants.require(by == to, "I3", () -> "the label of " + ended.from + " was taken off by " + by + ", not by its successor " + to);
@@ -273,9 +279,9 @@ final class HandoverInvariants {
         long took = world.now() - ended.releasedAt;
         boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches); // until then, that pod blocks it
         boolean isPassedOn = !steppedDown.isEmpty(); // by a pod that is not Ready, to one whose sidecar may have ended
-        Invariants.require(!ended.expected || refused || isPassedOn || took < Simulation.SECOND, "I4",
+        Invariants.require(!ended.isExpected() || refused || isPassedOn || took < Simulation.SECOND, "I4",
                 () -> "a hand-over took " + took / Simulation.MS + "ms");
-        world.coverage.count(ended.expected ? Coverage.Deed.EXPECTED_HANDOVER : Coverage.Deed.HANDOVER);
+        world.coverage.count(ended.isExpected() ? Coverage.Deed.EXPECTED_HANDOVER : Coverage.Deed.HANDOVER);
     }
 
     // --- The process ends --------------------------------------------------------------------------------------------

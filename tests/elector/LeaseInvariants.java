@@ -27,6 +27,8 @@ final class LeaseInvariants {
     /** The same, whoever gave it that holder. */
     private long unheldSince;
     private long restoredAt = -1;
+    /** Since when it names the preferred leader that it names. */
+    private long preferredSince;
     /** Since when a pod is Ready, alive and has all keys, by its name. */
     private final Map<String, Long> readySince = new HashMap<>();
     /** When a pod was last so no longer: another one may be the newest since. */
@@ -58,6 +60,7 @@ final class LeaseInvariants {
             }
             renewedAt = world.now();
         }
+        preferredSince = before != null && after != null && after.preferred().equals(before.preferred()) ? preferredSince : world.now();
         freeSince = held && !edited ? world.now() : freeSince;
         unheldSince = held ? world.now() : unheldSince;
         edited = !sender.isParticipant();
@@ -105,6 +108,7 @@ final class LeaseInvariants {
         if (!held) {
             lastHolderWaits(process, before == null ? "" : before.preferred());
             olderRevisionWaits(process);
+            othersWaitForPreferred(process, before == null ? "" : before.preferred());
         }
         standsBack(process);
         wonAt = world.now();
@@ -130,7 +134,8 @@ final class LeaseInvariants {
         boolean other = writer != null && writer != process && writer.pod() == process.pod() && writer.isAlive();
         long age = process.measured(world.now() - renewedAt);
         boolean expired = before.seconds() == null || age + Simulation.MS >= before.seconds() * Simulation.SECOND;
-        boolean isExcused = process.startedAt() <= restoredAt || process.hasTriedAt(before.acquireTime());
+        boolean isExcused = process.startedAt() <= restoredAt || process.hasTriedAt(before.acquireTime())
+                || before.claim() == null && world.mix.isOn(Fault.LEASE_WEBHOOK); // which can give all wins the same times
         Invariants.require(!other || expired || isExcused || wonAt <= process.firstSawLease(), "I5",
                 () -> process + " takes the Lease from " + writer + ", a process of the same pod that has won it meanwhile");
     }
@@ -153,6 +158,18 @@ final class LeaseInvariants {
         long waited = process.measured(world.now() - since);
         Invariants.require(!wasHolder && !neverSawHolder || waited + Simulation.MS / 1000 >= wait,
                 "last holder", () -> process + " takes the Lease again " + waited / Simulation.MS + "ms after it was free");
+    }
+
+    /** A Lease that nobody holds is left to the preferred leader for half a retry-period by all who have long known it, if it can lead. */
+    private void othersWaitForPreferred(SimulatedProcess process, String preferred) {
+        long known = Math.max(Math.max(preferredSince, latestLeft),
+                Math.max(readySince.getOrDefault(preferred, Long.MAX_VALUE), process.startedAt()));
+        boolean isExcused = known > freeSince - Simulation.SECOND || preferred.equals(process.pod().name()) || preferred.equals(leadingPod)
+                || leadingPod == null || leadingPod.isEmpty() || world.mix.isOn(Fault.ROLLING_UPDATE) || process.isPolling()
+                || HandoverInvariants.isNewsLate(world);
+        long waited = process.measured(world.now() - freeSince);
+        Invariants.require(isExcused || waited + Simulation.MS / 1000 >= process.config().retryPeriod().toNanos() / 2, "preferred",
+                () -> process + " takes the Lease before " + preferred + ", which is preferred, could");
     }
 
     /** A pod changed: since when can it be ranked as one that is Ready? Null if it was removed. */

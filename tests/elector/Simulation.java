@@ -176,6 +176,9 @@ final class Simulation {
         if (mix.isOn(Fault.PATCH_REFUSED)) { // and each process may offer the Lease in vain to a preferred leader that refuses patches
             leases += 1 + (mix.isOn(Fault.LEADER_PREFERRED) ? 2 * workload.processes().size() : 0);
         }
+        if (mix.isOn(Fault.LEASE_WEBHOOK) && mix.isOn(Fault.LEADER_PREFERRED)) { // likewise, where a release is refused
+            leases += 2 * workload.processes().size();
+        }
         return leases * mix.longestLease() + 6 * SECOND;
     }
 
