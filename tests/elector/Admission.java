@@ -18,6 +18,8 @@ final class Admission {
     /** What becomes of a write of the Lease. */
     enum LeaseRewrite {
         CLAIM_REMOVED, TIMES_IN_SECONDS, TIMES_OF_SERVER, RENEW_TIME_OF_SERVER, ONE_TIME, NO_TIMES, NO_TRANSITIONS,
+        /** No renewal makes a new version. */
+        NOTHING_NEW,
         SHORT_DURATION, NO_DURATION, HOLDER_APPENDED, HOLDER_REMOVED,
         /** No holder is refused. */
         RELEASE_REFUSED;
@@ -141,7 +143,7 @@ final class Admission {
         if (world.now() >= leaseRewritesUntil) {
             return body;
         }
-        hindered(leaseRewrites.contains(LeaseRewrite.SHORT_DURATION) || leaseRewrites.contains(LeaseRewrite.HOLDER_APPENDED)
+        hindered(leaseRewrites.contains(LeaseRewrite.SHORT_DURATION) || leaseRewrites.contains(LeaseRewrite.NOTHING_NEW) || leaseRewrites.contains(LeaseRewrite.HOLDER_APPENDED)
                 || leaseRewrites.contains(LeaseRewrite.HOLDER_REMOVED) || leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED)
                 && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS));
         Map<String, Object> meta = new LinkedHashMap<>(Json.object(body, "metadata"));
@@ -167,6 +169,10 @@ final class Admission {
             case ONE_TIME -> {
                 spec.put("acquireTime", SimulatedServer.micros(Simulation.EPOCH));
                 spec.put("renewTime", SimulatedServer.micros(Simulation.EPOCH));
+            }
+            case NOTHING_NEW -> {
+                rewrite(LeaseRewrite.CLAIM_REMOVED, annotations, spec);
+                rewrite(LeaseRewrite.ONE_TIME, annotations, spec);
             }
             case NO_TIMES -> {
                 spec.remove("acquireTime");

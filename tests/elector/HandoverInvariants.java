@@ -17,6 +17,10 @@ final class HandoverInvariants {
     private static final Set<Fault> KEEP_LABELS = EnumSet.of(Fault.PATCH_REFUSED, Fault.POD_WRITES_REWRITTEN, Fault.BUSY_POD, Fault.RESET,
             Fault.LABELS_UNDONE, Fault.FOREIGN_TRUE, Fault.SECOND_PROCESS, Fault.POD_REPLACED, Fault.POD_FORCED);
 
+    /** A webhook and what is planned. */
+    private static final Set<Fault> REWRITTEN = EnumSet.of(Fault.LEASE_WEBHOOK, Fault.SIGTERM, Fault.POD_DELETED, Fault.WIND_DOWN,
+            Fault.MIXED_SETTINGS);
+
     private final Simulation world;
     private final LabelInvariants labels;
     /** When somebody other than a sidecar wrote to a pod last, by its name. */
@@ -133,7 +137,8 @@ final class HandoverInvariants {
         StoredLease lease = world.server.lease();
         Long told = toldToGo.get(uid);
         boolean holds = told != null && lease != null && lease.writer() != null && lease.writer().uid().equals(uid);
-        if (!holds || !world.isCalmSince(told - world.mix.longestLease())) {
+        long since = told == null ? 0 : told - world.mix.longestLease();
+        if (!holds || !world.isCalmSince(since)) {
             return;
         }
         for (SimulatedProcess process : world.workload.processes()) {
@@ -142,6 +147,11 @@ final class HandoverInvariants {
             Invariants.require(waits || isOther || !process.pod().uid().equals(uid), "I4",
                     () -> process + " was told to go, but keeps the Lease");
         }
+    }
+
+    /** Whether nothing that was not planned has happened since, other than that what is written to the Lease was changed. */
+    private boolean isOnlyRewrittenSince(long time) {
+        return world.mix.hasOnly(REWRITTEN) && !world.server.admission().hasHinderedSince(time);
     }
 
     // --- The Lease is offered ----------------------------------------------------------------------------------------
@@ -288,6 +298,10 @@ final class HandoverInvariants {
 
     /** Without a fault no hand-over is left unfinished. */
     void ended(SimulatedProcess process, String why) {
+        StoredLease lease = world.server.lease();
+        boolean holds = lease != null && lease.writer() != null && process.hasTriedAt(lease.writer().acquireTime());
+        Invariants.require(!holds || !process.isTold() || !isOnlyRewrittenSince(world.now() - world.mix.longestLease()), "I4",
+                () -> process + " " + why + ", and has not released the Lease");
         boolean keeps = why.contains("exit timeout") && labels.labelled().contains(process.pod().name());
         boolean excused = isNewsLate(world) || KEEP_LABELS.stream().anyMatch(world.mix::isOn);
         Invariants.require(!keeps || excused, "I3", () -> process + " " + why + ", and has not taken its label off");

@@ -72,6 +72,11 @@ final class Mix {
         return frequency.keySet().equals(Set.of(fault));
     }
 
+    /** Whether there is no fault but these. */
+    boolean hasOnly(Set<Fault> faults) {
+        return faults.containsAll(frequency.keySet());
+    }
+
     /** Probability of a fault per request, or its mean number per lease-duration; 0 if it is off. */
     double frequency(Fault fault) {
         return frequency.getOrDefault(fault, 0.0);

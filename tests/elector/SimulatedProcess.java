@@ -307,7 +307,8 @@ final class SimulatedProcess {
 
     /** The same for what a holder writes to the Lease, other than the number of transitions. */
     private void saysWhatIsRewritten(long sequence, Lease put, Lease made) {
-        boolean isKept = !put.isHeld() || made.hasTimesOf(put) && made.claim() != null
+        boolean isKept = !put.isHeld() || Objects.equals(put.annotation(), made.annotation())
+                && Objects.equals(put.acquireTime(), made.acquireTime()) && Objects.equals(put.renewTime(), made.renewTime())
                 && Objects.equals(put.durationSeconds(), made.durationSeconds());
         Invariants.require(isKept || sequence < elector.historySince() || saidLeaseRewritten || saidRewritten || !alive, "said",
                 () -> name + " does not say that its Lease was stored as " + made);
@@ -327,6 +328,8 @@ final class SimulatedProcess {
     private void noteRole(Role previous) {
         if (elector.role() instanceof Role.Leading leading) {
             knownWins.add(leading.epoch);
+            Invariants.require(wins.contains(leading.epoch), "I2",
+                    () -> name + " leads with epoch " + leading.epoch + ", but won the Lease as " + wins);
         } else if (previous instanceof Role.Leading leading && elector.role() instanceof Role.Releasing) {
             knownWins.remove(leading.epoch); // if it becomes Ready before it has released, it may win anew what it holds
         }
