@@ -27,6 +27,9 @@ final class Admission {
         /** With any one of these, a pod leads and stays leader; others do not learn at once that it leaves. */
         static final List<LeaseRewrite> BEARABLE = List.of(CLAIM_REMOVED, TIMES_IN_SECONDS, TIMES_OF_SERVER, RENEW_TIME_OF_SERVER, ONE_TIME,
                 NO_TIMES, NO_TRANSITIONS, RELEASE_REFUSED);
+        /** With any one of these, nobody leads for long. */
+        private static final Set<LeaseRewrite> HINDER = EnumSet.of(NOTHING_NEW, SHORT_DURATION, HOLDER_APPENDED, HOLDER_REMOVED);
+        /** Nor with one of these where the claim is removed, too. */
         private static final Set<LeaseRewrite> HIDE_RENEWALS = EnumSet.of(TIMES_IN_SECONDS, ONE_TIME, NO_TIMES);
     }
 
@@ -143,9 +146,9 @@ final class Admission {
         if (world.now() >= leaseRewritesUntil) {
             return body;
         }
-        hindered(leaseRewrites.contains(LeaseRewrite.SHORT_DURATION) || leaseRewrites.contains(LeaseRewrite.NOTHING_NEW) || leaseRewrites.contains(LeaseRewrite.HOLDER_APPENDED)
-                || leaseRewrites.contains(LeaseRewrite.HOLDER_REMOVED) || leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED)
-                && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS));
+        boolean hidesRenewals = leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED)
+                && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS);
+        hindered(hidesRenewals || !Collections.disjoint(leaseRewrites, LeaseRewrite.HINDER));
         Map<String, Object> meta = new LinkedHashMap<>(Json.object(body, "metadata"));
         Map<String, Object> annotations = new LinkedHashMap<>(Json.object(meta, "annotations"));
         Map<String, Object> spec = new LinkedHashMap<>(Json.object(body, "spec"));
