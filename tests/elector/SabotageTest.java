@@ -279,7 +279,7 @@ class SabotageTest {
                 sabotage("only the times tell a renewal", "I5", "LEASE_WEBHOOK",
                         method("Lease.hasSameRecord", "return original() || other != null && claim() == null && other.claim() == null"
                                 + " && Objects.equals(durationSeconds, other.durationSeconds) && hasTimesOf(other);")),
-                sabotage("a PUT that makes no new version of the Lease is a win", "I2", "LEASE_WEBHOOK+CRASH",
+                sabotage("a PUT that makes no new version of the Lease is a win", "I2", "LEASE_WEBHOOK+LEASE_TOUCHED",
                         PatchedProgram.snippet("ok.lease().version().equals(put.lease().version())", "false")),
                 sabotage("a rewritten Lease passes for what was written", "said", "LEASE_WEBHOOK",
                         method("PutLease.rewrittenField", "return null;")),
