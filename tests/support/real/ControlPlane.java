@@ -1,11 +1,6 @@
-import io.fabric8.kubeapitest.KubeAPIServerConfig;
-import io.fabric8.kubeapitest.KubeAPIServerConfigBuilder;
 import io.fabric8.kubeapitest.Utils;
-import io.fabric8.kubeapitest.binary.BinaryManager;
-import io.fabric8.kubeapitest.binary.OSInfo;
 import io.fabric8.kubeapitest.cert.CertManager;
 import io.fabric8.kubeapitest.kubeconfig.KubeConfig;
-import io.fabric8.kubeapitest.process.EtcdProcess;
 import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.util.Config;
 import java.io.IOException;
@@ -22,8 +17,8 @@ import okhttp3.Response;
 /**
  * etcd and kube-apiserver as child processes, with RBAC, in a temporary folder that holds their data, certificates and output.
  *
- * <p>kube-api-test brings the programs, the certificates, the kubeconfig and etcd. Its own API server process is not used: it
- * takes a new port at every start, and pulls etcd down with it when it ends, where tests need it to come back as it was.
+ * <p>kube-api-test brings the certificates. Its processes are not used: etcd listens on "localhost", which not every machine knows, and the
+ * API server takes a new port at every start, and pulls etcd down with it when it ends, where tests need it to come back as it was.
  */
 final class ControlPlane implements AutoCloseable {
     /** An extra flag: pods get a service account, which must exist, and their containers its token. */
@@ -32,7 +27,7 @@ final class ControlPlane implements AutoCloseable {
     private static final Duration START_LIMIT = Duration.ofSeconds(90);
 
     private final Path folder = Folders.temporary("control-plane");
-    private final EtcdProcess etcd;
+    private final ServerProcess etcd;
     private final List<String> command;
     private final Path kubeconfig;
     private final Path kubeconfigWithCertificate;
@@ -40,16 +35,15 @@ final class ControlPlane implements AutoCloseable {
 
     /** Starts both; returns when the API server is ready. Extra flags come last, so they win over the own ones. */
     ControlPlane(ControlPlaneBinaries binaries, List<String> extraFlags) {
-        BinaryManager manager = binaryManager(binaries);
         CertManager certificates = new CertManager(folder.toString());
         certificates.createCertificatesIfNeeded();
-        etcd = new EtcdProcess(manager, process -> System.err.println("control plane: etcd ended by itself"), false, 0);
-        int etcdPort = etcd.startEtcd();
+        int etcdPort = Utils.findFreePort();
+        etcd = new ServerProcess(etcdCommand(binaries, etcdPort), folder.resolve("etcd.log"));
         try {
             int port = Utils.findFreePort();
             command = apiServerCommand(binaries, certificates, etcdPort, port, extraFlags);
             kubeconfigWithCertificate = Folders.write(folder, "certificate.kubeconfig",
-                new KubeConfig(certificates, manager).generateKubeConfigYaml(port));
+                new KubeConfig(certificates, null).generateKubeConfigYaml(port));
             kubeconfig = Folders.write(folder, "kubeconfig", """
                 apiVersion: v1
                 kind: Config
@@ -95,7 +89,7 @@ final class ControlPlane implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (AssertionError e) {
-            throw new AssertionError(e.getMessage() + "; its last output:\n" + apiServer.lastOutput(), e);
+            throw new AssertionError(e.getMessage() + "; its last output:\n" + apiServer.lastOutput() + "\nand etcd's:\n" + etcd.lastOutput(), e);
         }
     }
 
@@ -105,8 +99,7 @@ final class ControlPlane implements AutoCloseable {
         if (apiServer != null) {
             apiServer.close();
         }
-        etcd.stopEtcd();
-        etcd.cleanEtcdData();
+        etcd.close();
         Folders.delete(folder);
     }
 
@@ -122,21 +115,13 @@ final class ControlPlane implements AutoCloseable {
         }
     }
 
-    /** kube-api-test wants its programs in a folder named by version and platform: a link makes any folder one. */
-    private BinaryManager binaryManager(ControlPlaneBinaries binaries) {
-        OSInfo machine = new OSInfo();
-        try {
-            Path versions = Files.createDirectory(folder.resolve(BinaryManager.BINARY_LIST_DIR));
-            Path link = versions.resolve("0-" + machine.getOSName() + "-" + machine.getOSArch());
-            Files.createSymbolicLink(link, binaries.folder().toAbsolutePath());
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        KubeAPIServerConfig config = new KubeAPIServerConfigBuilder().withTestDir(folder.toString()).withApiServerVersion("0")
-            .withOfflineMode(true).withWaitForEtcdHealthCheckOnStartup(false).withStartupTimeout(0).build();
-        BinaryManager manager = new BinaryManager(config);
-        manager.initAndDownloadIfRequired();
-        return manager;
+    /** On the loopback interface only, by its address: Go does not know "localhost" where /etc/hosts does not. Nothing survives a test. */
+    private List<String> etcdCommand(ControlPlaneBinaries binaries, int port) {
+        String peers = "http://127.0.0.1:" + Utils.findFreePort();
+        String clients = "http://127.0.0.1:" + port;
+        return List.of(binaries.program("etcd").toString(), "--data-dir", folder.resolve("etcd").toString(), "--unsafe-no-fsync",
+            "--listen-client-urls", clients, "--advertise-client-urls", clients,
+            "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", "default=" + peers);
     }
 
     /**

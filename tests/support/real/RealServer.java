@@ -12,8 +12,6 @@ import io.kubernetes.client.openapi.models.VersionInfo;
 import io.kubernetes.client.util.Config;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -61,14 +59,10 @@ final class RealServer implements TestServer {
     static synchronized Optional<String> unavailable() {
         if (FOREIGN == null && binaries == null) {
             try {
-                InetAddress.getByName("localhost"); // where kube-api-test has etcd listen
                 binaries = Optional.of(ControlPlaneBinaries.find());
             } catch (ControlPlaneBinaries.Unavailable e) {
                 binaries = Optional.empty();
                 whyUnavailable = e.getMessage();
-            } catch (UnknownHostException nameless) {
-                binaries = Optional.empty();
-                whyUnavailable = "localhost has no address; add \"127.0.0.1 localhost\" to /etc/hosts";
             }
         }
         return Optional.ofNullable(whyUnavailable);
