@@ -40,21 +40,28 @@ record Deviation(int point, Kind kind, int past) {
          * It is overtaken by {@code past} steps: a request by requests that the API server executes and by what others do to its objects, a
          * reply or a watch's event by events that the process handles. Nothing overtakes an event of the same watch.
          */
-        HELD,
+        HELD(Fault.SLOW),
         /** It arrives as late as it can: a request after its time-out and the end of the phase, a reply just before its time-out. */
-        LATE,
+        LATE(Fault.LATE),
         /** It never arrives; the process learns so by the time-out. */
-        LOST,
+        LOST(Fault.LOST_REPLY),
         /** The process is told at once that the connection was reset. The request is executed after the end of the phase all the same. */
-        RESET,
+        RESET(Fault.LATE),
         /** The connection of the watch ends: what is on its way is lost, and a list follows after a pause. */
-        BROKEN,
+        BROKEN(Fault.WATCH_BROKEN),
         /** Nothing arrives any more, and the process is not told. */
-        SILENT,
+        SILENT(Fault.WATCH_SILENT),
         /** The process of the message is killed when it is sent. A container runs again later. */
-        CRASH,
+        CRASH(Fault.CRASH),
         /** The process of the message gets SIGTERM when it is sent. A container runs again after it has ended. */
-        SIGTERM
+        SIGTERM(Fault.SIGTERM);
+
+        /** What the invariants take it for. */
+        final Fault fault;
+
+        Kind(Fault fault) {
+            this.fault = fault;
+        }
     }
 
     static Deviation of(int point, Kind kind) {

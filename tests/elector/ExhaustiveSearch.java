@@ -32,7 +32,6 @@ final class ExhaustiveSearch {
     private final AtomicLong singles = new AtomicLong();
     private final AtomicLong pairs = new AtomicLong();
     private final AtomicLong allPairs = new AtomicLong();
-    private final AtomicLong steps = new AtomicLong();
 
     /** A schedule that violates an invariant. */
     record Finding(Script script, List<Deviation> deviations, Violation violation) {
@@ -43,7 +42,7 @@ final class ExhaustiveSearch {
     }
 
     /** A first deviation, and the messages of the schedule that has it alone. */
-    private record Single(Deviation first, Deviation.Message[] messages) {}
+    private record Single(Deviation first, List<Deviation.Message> messages) {}
 
     /**
      * What was played.
@@ -52,7 +51,7 @@ final class ExhaustiveSearch {
      * @param allPairs pairs that there are, of which {@code pairs} were played
      * @param findings by deviations, in ascending order
      */
-    record Outcome(Script script, int points, long singles, long pairs, long allPairs, long steps, List<Finding> findings) {
+    record Outcome(Script script, int points, long singles, long pairs, long allPairs, List<Finding> findings) {
         long schedules() {
             return 1 + singles + pairs;
         }
@@ -76,7 +75,7 @@ final class ExhaustiveSearch {
 
     /** Plays one schedule again; its event log is added to {@code log}. Returns the violation, or null. */
     static Violation replay(Script script, List<Deviation> deviations, List<String> log) {
-        return new ScriptedWorld(script, deviations, log).play();
+        return Simulation.play(script, new Deviations(deviations), log);
     }
 
     /** The first finding in a script of that name, with all pairs; null if there is none. For another program: see PatchedProgram. */
@@ -86,14 +85,14 @@ final class ExhaustiveSearch {
     }
 
     private Outcome play() {
-        ScriptedWorld undisturbed = world(List.of());
-        Deviation.Message[] messages = undisturbed == null ? new Deviation.Message[0] : undisturbed.messages();
+        Deviations undisturbed = schedule(List.of());
+        List<Deviation.Message> messages = undisturbed == null ? List.of() : undisturbed.messages();
         List<Single> alone = playSingles(firstDeviations(messages));
         if (stride > 0) {
             forEach(alone, this::playPairs);
         }
         findings.sort(Comparator.comparing((Finding finding) -> finding.deviations.size()).thenComparing(Finding::toString));
-        return new Outcome(script, messages.length, singles.get(), pairs.get(), allPairs.get(), steps.get(), List.copyOf(findings));
+        return new Outcome(script, messages.size(), singles.get(), pairs.get(), allPairs.get(), List.copyOf(findings));
     }
 
     /** Calls the worker with each element and its index, on several threads, until there are enough findings. */
@@ -123,10 +122,10 @@ final class ExhaustiveSearch {
     }
 
     /** First deviations, each alone; only those by which a message is held form a chain, which ends when longer makes no difference. */
-    private static List<List<Deviation>> firstDeviations(Deviation.Message[] messages) {
+    private static List<List<Deviation>> firstDeviations(List<Deviation.Message> messages) {
         List<List<Deviation>> chains = new ArrayList<>();
-        for (int point = 0; point < messages.length; point++) {
-            Deviation.Message message = messages[point];
+        for (int point = 0; point < messages.size(); point++) {
+            Deviation.Message message = messages.get(point);
             for (Deviation.Kind kind : message.kinds) {
                 chains.add(List.of(Deviation.of(point, kind)));
             }
@@ -152,12 +151,12 @@ final class ExhaustiveSearch {
         List<Single> green = new ArrayList<>();
         for (Deviation first : chain) {
             singles.incrementAndGet();
-            ScriptedWorld world = world(List.of(first));
-            if (world != null && world.isExhausted()) {
+            Deviations schedule = schedule(List.of(first));
+            if (schedule != null && schedule.isExhausted()) {
                 break;
             }
-            if (world != null) {
-                green.add(new Single(first, world.messages()));
+            if (schedule != null) {
+                green.add(new Single(first, schedule.messages()));
             }
         }
         return green;
@@ -166,8 +165,8 @@ final class ExhaustiveSearch {
     /** Plays every stride-th second deviation, counted from the number of the first. */
     private void playPairs(Single alone, int number) {
         int next = number;
-        for (int point = alone.first.point() + 1; point < alone.messages.length && findings.size() < mostFindings; point++) {
-            Deviation.Message message = alone.messages[point];
+        for (int point = alone.first.point() + 1; point < alone.messages.size() && findings.size() < mostFindings; point++) {
+            Deviation.Message message = alone.messages.get(point);
             for (Deviation.Kind kind : message.kinds) {
                 playPair(alone.first, Deviation.of(point, kind), next++);
             }
@@ -183,19 +182,18 @@ final class ExhaustiveSearch {
     private void playPair(Deviation first, Deviation second, int number) {
         if (stride > 0 && number % stride == 0) {
             pairs.incrementAndGet();
-            world(List.of(first, second));
+            schedule(List.of(first, second));
         }
     }
 
     /** Plays a schedule; null if it violates an invariant, which is then noted. */
-    private ScriptedWorld world(List<Deviation> deviations) {
-        ScriptedWorld world = new ScriptedWorld(script, deviations, null);
-        Violation violation = world.play();
-        steps.addAndGet(world.steps());
+    private Deviations schedule(List<Deviation> deviations) {
+        Deviations schedule = new Deviations(deviations);
+        Violation violation = Simulation.play(script, schedule, null);
         if (violation != null) {
             findings.add(new Finding(script, deviations, violation));
             return null;
         }
-        return world;
+        return schedule;
     }
 }

@@ -63,6 +63,21 @@ final class Mix {
         leadershipLabel = isOn(Fault.SHARED_LABEL) ? "example.com/leader" : ELECTION + "/is-leader";
     }
 
+    /** Of a {@link Script}: a Deployment with these faults, none of which happens by chance. */
+    Mix(Draw draw, Set<Fault> faults, int replicas, Handover handover) {
+        this.draw = draw;
+        this.replicas = replicas;
+        this.handover = handover;
+        faults.forEach(fault -> frequency.put(fault, 0.0));
+        dense = false;
+        stateful = false;
+        nativeSidecars = handover == Handover.AFTER_EXIT;
+        timing = Script.TIMING;
+        otherTiming = timing;
+        graceKind = 1;
+        leadershipLabel = ELECTION + "/is-leader";
+    }
+
     boolean isOn(Fault fault) {
         return frequency.containsKey(fault);
     }

@@ -1,11 +1,11 @@
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
  * An everyday situation of an election, as it goes when nothing disturbs it: a group is set up, then comes the <em>phase</em>, in which a
- * schedule of {@link ExhaustiveSearch} may deviate.
+ * schedule of {@link ExhaustiveSearch} may deviate. Nothing in it is random: see {@link Draw#steady}.
  *
  * <p>No request is under way when etcd is restored. Versions are given a second time, so a write of a process that has not noticed the
  * restoration yet may find the version that it rests on with other content; I1 is not guaranteed then.
@@ -14,40 +14,36 @@ import java.util.function.Consumer;
  * @param members pods of the group
  * @param setUp whether the group has a leader before the phase begins
  * @param handover of every sidecar
- * @param unreadyGrace of every sidecar
  * @param before what is done between the set-up and the phase
  * @param during plans what happens in the phase
  * @param phase length in nanoseconds
  */
-record Script(String name, int members, boolean setUp, Handover handover, Duration unreadyGrace, Consumer<ScriptedWorld> before,
-        Consumer<ScriptedWorld> during, long phase) {
+record Script(String name, int members, boolean setUp, Handover handover, Consumer<Simulation> before, Consumer<Simulation> during,
+        long phase) {
 
-    static final String ELECTION = "web";
-    static final String NAMESPACE = "default";
-    static final Duration LEASE = Duration.ofSeconds(3);
-    static final Duration RENEW = Duration.ofSeconds(2);
-    static final Duration RETRY = Duration.ofSeconds(1);
-    private static final long MS = ScriptedWorld.MS;
+    /** lease-duration, renew-deadline and retry-period in milliseconds. */
+    static final long[] TIMING = {3000, 2000, 1000};
+    private static final long MS = Simulation.MS;
 
-    /** Settings of a pod's sidecar, which was told the pod's uid. */
-    Config config(String pod, String uid) {
-        return TestConfig.config().pod(pod).podUid(uid).timing(LEASE, RENEW, RETRY).handover(handover).unreadyGrace(unreadyGrace).build();
-    }
-
-    private static Script script(String name, int members, Consumer<ScriptedWorld> during, long phase) {
-        return new Script(name + " of " + members, members, true, Handover.EARLY, Duration.ZERO, world -> { }, during, phase);
+    private static Script script(String name, int members, Consumer<Simulation> during, long phase) {
+        return new Script(name + " of " + members, members, true, Handover.EARLY, world -> { }, during, phase);
     }
 
     private Script startingEmpty() {
-        return new Script(name, members, false, handover, unreadyGrace, before, during, phase);
+        return new Script(name, members, false, handover, before, during, phase);
     }
 
-    private Script with(Handover other, Duration grace) {
-        return new Script(name, members, setUp, other, grace, before, during, phase);
+    private Script with(Handover other) {
+        return new Script(name, members, setUp, other, before, during, phase);
     }
 
-    private Script after(Consumer<ScriptedWorld> first) {
-        return new Script(name, members, setUp, handover, unreadyGrace, first, during, phase);
+    private Script after(Consumer<Simulation> first) {
+        return new Script(name, members, setUp, handover, first, during, phase);
+    }
+
+    /** What the schedule with these deviations is like. */
+    Mix mix(Draw draw, Deviations deviations) {
+        return new Mix(draw, deviations.faults(), members, handover);
     }
 
     /** All situations, each with two and with three members; where one makes a difference, with one, too. */
@@ -70,46 +66,66 @@ record Script(String name, int members, boolean setUp, Handover handover, Durati
 
     private static List<Script> starting(int members) {
         return List.of(
-                script("first election", members, ScriptedWorld::startPods, 400 * MS).startingEmpty(),
-                script("first election with a Lease that somebody creates", members, world -> {
-                    world.startPods();
-                    world.after(3 * MS, world.server()::createLease);
-                }, 400 * MS).startingEmpty());
+                script("first election", members, world -> { }, 400 * MS).startingEmpty(),
+                script("first election with a Lease that somebody creates", members,
+                        world -> world.after(5 * MS / 2, world.server::createLease), 400 * MS).startingEmpty());
     }
 
     private static List<Script> handingOver(int members) {
         return List.of(
-                script("hand-over by SIGTERM", members, world -> world.leaderPod().stop(), 400 * MS),
-                script("hand-over by deletion", members, world -> world.delete(world.leaderPod(), 4 * MS), 250 * MS),
+                script("hand-over by SIGTERM", members, world -> leadersProcess(world).ifPresent(SimulatedProcess::stop), 400 * MS),
+                script("hand-over by deletion", members, world -> world.workload.delete(leader(world)), 250 * MS),
                 script("step-down of an unready leader", members, world -> {
-                    ScriptedWorld.Member leader = world.leaderPod();
-                    world.setReady(leader, false);
-                    world.after(1200 * MS, () -> world.setReady(leader, true));
-                }, 500 * MS).with(Handover.EARLY, Duration.ofMillis(200)),
-                script("hand-over after the application's exit", members, world -> world.delete(world.leaderPod(), 200 * MS), 450 * MS)
-                        .with(Handover.AFTER_EXIT, Duration.ZERO));
+                    SimulatedPod leader = leader(world);
+                    world.workload.setReady(leader, false);
+                    world.after(2000 * MS, () -> world.workload.setReady(leader, true));
+                }, 1300 * MS),
+                script("hand-over after the application's exit", members, world -> world.workload.delete(leader(world)), 450 * MS)
+                        .with(Handover.AFTER_EXIT));
     }
 
     private static List<Script> failing(int members) {
         return List.of(
-                script("crash", members, world -> world.leaderPod().crash(4500 * MS), 3700 * MS),
-                script("container restart", members, world -> world.leaderPod().crash(100 * MS), 250 * MS),
-                script("leader's pod replaced under its name", members, world -> world.replace(world.leaderPod()), 300 * MS),
-                script("follower's pod replaced under its name", members, world -> world.replace(world.followerPod()), 300 * MS));
+                script("crash", members, world -> {
+                    leader(world).bury();
+                    leadersProcess(world).ifPresent(SimulatedProcess::kill);
+                }, 3700 * MS),
+                script("container restart", members, world -> leadersProcess(world).ifPresent(SimulatedProcess::kill), 250 * MS),
+                script("leader's pod replaced under its name", members, world -> world.workload.force(leader(world), true), 300 * MS),
+                script("follower's pod replaced under its name", members, world -> world.workload.force(follower(world), true), 300 * MS));
     }
 
     private static List<Script> tampering(int members) {
         return List.of(
-                script("Lease deleted", members, world -> world.server().deleteLease(), 250 * MS),
+                script("Lease deleted", members, world -> world.server.deleteLease(), 250 * MS),
                 script("Lease deleted and applied again", members, world -> {
-                    world.server().deleteLease();
-                    world.after(3 * MS, world.server()::createLease);
+                    world.server.deleteLease();
+                    world.after(3 * MS / 10, world.server::createLease);
                 }, 250 * MS),
-                script("etcd restored from a backup", members, world -> world.restore(), 4500 * MS).after(world -> {
-                    world.server().backUp();
-                    world.leaderPod().stop();
-                    world.play(1500 * MS);
+                script("etcd restored from a backup", members, world -> {
+                    world.server.restore();
+                    world.workload.reconcile();
+                }, 4500 * MS).after(world -> {
+                    world.server.backUp();
+                    leadersProcess(world).ifPresent(SimulatedProcess::stop);
+                    world.playFor(1500 * MS);
                 }));
+    }
+
+    private static SimulatedPod leader(Simulation world) {
+        return pod(world, true);
+    }
+
+    private static Optional<SimulatedProcess> leadersProcess(Simulation world) {
+        return Optional.ofNullable(leader(world).process());
+    }
+
+    private static SimulatedPod follower(Simulation world) {
+        return pod(world, false);
+    }
+
+    private static SimulatedPod pod(Simulation world, boolean isLabelled) {
+        return world.workload.pods().stream().filter(pod -> world.server.pod(pod.name()).isLabelled() == isLabelled).findFirst().orElseThrow();
     }
 
     @Override

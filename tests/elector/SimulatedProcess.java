@@ -47,6 +47,7 @@ final class SimulatedProcess {
     private long gaveBackAt = Long.MIN_VALUE;
     private List<String> participants = List.of();
     private final Queue<Event> inbox = new ArrayDeque<>();
+    private final Deviations.Steps steps = new Deviations.Steps();
     private final List<Runnable> whenThawed = new ArrayList<>();
     private long tickAt = Long.MAX_VALUE;
     private long lastTick = -1;
@@ -208,6 +209,11 @@ final class SimulatedProcess {
         return askedBeforeTrue;
     }
 
+    /** Counts the events that it handles. */
+    Deviations.Steps steps() {
+        return steps;
+    }
+
     boolean watchesAreLive() {
         return leaseWatch.isLive() && groupWatch.isLive();
     }
@@ -295,6 +301,7 @@ final class SimulatedProcess {
             saysWhatIsRewritten(put.sequence(), put.lease(), made.lease());
         }
         wakeLater();
+        steps.step(world);
     }
 
     /** A write of the label that was answered by 200 and has no effect is told to the person on call, unless etcd was restored meanwhile. */
@@ -539,6 +546,14 @@ final class SimulatedProcess {
         if (world.draw.chance(0.7)) {
             groupWatch.silence();
         }
+    }
+
+    /** The watch of the group falls silent after what is on its way; if that of the Lease does, too, which reveals it, so do both. */
+    void fallSilent(boolean ofLease) {
+        if (ofLease) {
+            leaseWatch.fallSilent();
+        }
+        groupWatch.fallSilent();
     }
 
     /** The watch of the group falls silent alone; that of the Lease does not reveal it. */

@@ -28,6 +28,7 @@ final class SimulatedServer {
     private final Map<String, StoredPod> pods = new TreeMap<>();
     private final Map<String, Long> refusedUntil = new TreeMap<>();
     private final List<SimulatedWatch> watches = new ArrayList<>();
+    private final Deviations.Steps steps = new Deviations.Steps();
     private final List<Store.Backup> backups = new ArrayList<>();
     private StoredLease lease;
     private Sender sender = Sender.FOREIGN;
@@ -116,6 +117,7 @@ final class SimulatedServer {
         Reply reply = refusal != null ? refusal : client.execute(request);
         sender = Sender.FOREIGN;
         world.invariants.answered(from, request, reply);
+        steps.step(world);
         return reply;
     }
 
@@ -153,6 +155,11 @@ final class SimulatedServer {
         return new Event.PodsListed(all.pods(), all.version());
     }
 
+    /** Counts the requests of sidecars, and what others do. */
+    Deviations.Steps steps() {
+        return steps;
+    }
+
     void add(SimulatedWatch watch) {
         watches.add(watch);
     }
@@ -175,7 +182,12 @@ final class SimulatedServer {
             note(revision.name(), revision.after());
             world.invariants.podRevised(sender, revision, before, pods.get(revision.name()));
         }
-        backUp();
+        if (world.mix.isOn(Fault.ETCD_RESTORED) && world.draw.chance(0.1)) {
+            backUp();
+        }
+        if (!sender.isParticipant()) {
+            steps.step(world);
+        }
         Event event = revision.seenBy(ofLease ? LEASE : client.group()).map(seen -> event(seen, revision, ofLease)).orElse(null);
         if (event != null) {
             for (SimulatedWatch watch : List.copyOf(watches)) {
@@ -260,10 +272,9 @@ final class SimulatedServer {
 
     // --- A backup of etcd --------------------------------------------------------------------------------------------
 
-    private void backUp() {
-        if (world.mix.isOn(Fault.ETCD_RESTORED) && world.draw.chance(0.1)) {
-            backups.add(store.backup());
-        }
+    /** Copies everything, for {@link #restore}. */
+    void backUp() {
+        backups.add(store.backup());
     }
 
     /** How often etcd was restored. */
@@ -295,6 +306,10 @@ final class SimulatedServer {
     /** Somebody's merge patch of the Lease; a null value removes the key. */
     void editLease(Map<String, Object> spec, Map<String, Object> annotations) {
         store.patch(Resource.LEASES, Mix.NAMESPACE, Mix.ELECTION, Map.of("metadata", Map.of("annotations", annotations), "spec", spec));
+    }
+
+    void createLease() {
+        store.create(Resource.LEASES, Mix.NAMESPACE, Map.of("metadata", Map.of("name", Mix.ELECTION), "spec", Map.of()));
     }
 
     void deleteLease() {

@@ -1,3 +1,6 @@
+import java.util.ArrayDeque;
+import java.util.Queue;
+
 /**
  * One of the two watches of one simulated sidecar: events arrive in order, but arbitrarily late and in any order relative to the other
  * watch and to answers. When it breaks, what was on its way is lost and a new list follows.
@@ -21,6 +24,8 @@ final class SimulatedWatch {
     /** Whether what happens after the list is on its way, too. */
     private boolean follows;
     private long deliveredUntil;
+    /** Events behind, and including, one that is held. */
+    private final Queue<Event> held = new ArrayDeque<>(0);
 
     SimulatedWatch(Simulation world, SimulatedProcess process, boolean ofLease, boolean polling) {
         this.world = world;
@@ -35,12 +40,12 @@ final class SimulatedWatch {
     }
 
     void close() {
-        connection++;
+        lose();
         world.server.remove(this);
     }
 
     boolean isLive() {
-        return state == State.LIVE;
+        return state == State.LIVE && held.isEmpty();
     }
 
     boolean isPolling() {
@@ -54,8 +59,36 @@ final class SimulatedWatch {
     /** The API server has news. */
     void push(Event event, boolean aboutLease) {
         if (follows && state != State.SILENT && aboutLease == ofLease) {
-            deliver(event, lag());
+            send(Deviation.Message.EVENT, event);
         }
+    }
+
+    private void send(Deviation.Message message, Event event) {
+        long lag = lag();
+        Deviation deviation = world.deviations.at(world, held.isEmpty() ? message : Deviation.Message.QUEUED_EVENT, process, event);
+        switch (deviation == null ? null : deviation.kind()) {
+            case BROKEN -> breakOff();
+            case SILENT -> process.fallSilent(ofLease);
+            case HELD, LATE -> hold(event, lag, deviation);
+            case null, default -> {
+                if (held.isEmpty()) {
+                    deliver(event, lag);
+                } else {
+                    held.add(event);
+                }
+            }
+        }
+    }
+
+    private void hold(Event event, long lag, Deviation deviation) {
+        held.add(event);
+        int now = connection;
+        world.at(world.now() + lag, () -> process.steps().hold(world, deviation, () -> {
+            if (now == connection) {
+                held.forEach(each -> deliver(each, 0));
+                held.clear();
+            }
+        }));
     }
 
     private long lag() {
@@ -76,10 +109,15 @@ final class SimulatedWatch {
         });
     }
 
+    private void lose() {
+        connection++;
+        held.clear();
+    }
+
     /** Ends the connection; the sidecar lists again after a pause. */
     void breakOff() {
         if (!polling && process.isAlive()) {
-            connection++;
+            lose();
             follows = false;
             state = State.LISTING;
             listAfter(world.draw.spread(Simulation.MS, world.mix.retry()));
@@ -89,9 +127,20 @@ final class SimulatedWatch {
     /** Nothing arrives any more, and nobody is told. */
     void silence() {
         if (state == State.LIVE) {
-            connection++;
+            lose();
             state = State.SILENT;
         }
+    }
+
+    /** The same after what is on its way. */
+    void fallSilent() {
+        follows = false;
+        int now = connection;
+        world.at(deliveredUntil, () -> {
+            if (now == connection) {
+                silence();
+            }
+        });
     }
 
     private void listAfter(long pause) {
@@ -109,12 +158,12 @@ final class SimulatedWatch {
             return;
         }
         deliveredUntil = world.now();
-        deliver(ofLease ? world.server.leaseNow() : world.server.groupNow(), lag());
+        int now = connection;
+        send(Deviation.Message.LIST, ofLease ? world.server.leaseNow() : world.server.groupNow());
         if (polling) {
             listAfter(world.draw.between(world.mix.retry(), world.mix.retry() * 6 / 5));
-        } else {
+        } else if (now == connection) {
             follows = true;
-            int now = connection;
             world.at(deliveredUntil, () -> state = now == connection ? State.LIVE : state);
             world.disturb(deliveredUntil - world.now());
         }

@@ -20,6 +20,10 @@ final class Simulation {
     static final long MS = 1_000_000;
     static final long SECOND = 1_000 * MS;
     static final long MINUTE = 60 * SECOND;
+    /** The first leader, which has been since 3 ms, then renews the Lease for the first time in a script's phase. */
+    private static final long SET_UP = 1_000 * MS;
+    /** What the script plans begins when that renewal was executed, and its answer and its events are on their way. */
+    private static final long LEAD_IN = 3 * MS;
     /** The API server's time at the start. */
     static final Instant EPOCH = Instant.parse("2025-01-01T00:00:00Z");
     /** Faults that do not happen but are so. */
@@ -41,6 +45,7 @@ final class Simulation {
     final Invariants invariants;
     final Chaos chaos;
     final OtherControllers others;
+    final Deviations deviations;
     final Supplier<Tampering> tampering;
     private final List<String> log;
     private final PriorityQueue<Happening> happenings = new PriorityQueue<>(256);
@@ -52,11 +57,12 @@ final class Simulation {
     private boolean quiet;
     private ClientGoProgram program;
 
-    private Simulation(long seed, Set<Fault> only, boolean dense, List<String> log, Supplier<Tampering> tampering) {
+    private Simulation(long seed, Draw draw, Mix mix, Deviations deviations, List<String> log, Supplier<Tampering> tampering) {
+        this.draw = draw;
+        this.mix = mix;
+        this.deviations = deviations;
         this.log = log;
         this.tampering = tampering;
-        draw = new Draw(seed);
-        mix = new Mix(draw, only, dense);
         server = new SimulatedServer(this, seed);
         workload = new Workload(this);
         invariants = new Invariants(this);
@@ -83,19 +89,25 @@ final class Simulation {
 
     private static Violation play(long seed, Set<Fault> only, boolean dense, Coverage total, List<String> log,
             Supplier<Tampering> tampering) {
-        Simulation simulation = new Simulation(seed, only, dense, log, tampering);
+        Draw draw = new Draw(seed);
+        Simulation simulation = new Simulation(seed, draw, new Mix(draw, only, dense), new Deviations(List.of()), log, tampering);
+        Violation violation = violation(simulation::play);
+        if (violation == null && total != null) {
+            simulation.coverage.endOfSchedule();
+            total.add(simulation.coverage);
+        }
+        return violation;
+    }
+
+    private static Violation violation(Runnable schedule) {
         try {
-            simulation.play();
+            schedule.run();
+            return null;
         } catch (Violation violation) {
             return violation;
         } catch (RuntimeException thrown) {
             return new Violation("no exceptions", thrown + " at " + Stream.of(thrown.getStackTrace()).limit(4).toList());
         }
-        simulation.coverage.endOfSchedule();
-        if (total != null) {
-            total.add(simulation.coverage);
-        }
-        return null;
     }
 
     /**
@@ -119,6 +131,18 @@ final class Simulation {
         return faults;
     }
 
+    /**
+     * Plays a script with deviations, which afterwards know its messages.
+     *
+     * @param log gets the event log; null for none, which is faster
+     * @return the violation that ended it, or null
+     */
+    static Violation play(Script script, Deviations deviations, List<String> log) {
+        Draw draw = Draw.steady();
+        Simulation simulation = new Simulation(0, draw, script.mix(draw, deviations), deviations, log, () -> Tampering.NONE);
+        return violation(() -> simulation.play(script));
+    }
+
     private void play() {
         log("seed", mix.toString());
         CONDITIONS.stream().filter(mix::isOn).forEach(coverage::count);
@@ -134,14 +158,33 @@ final class Simulation {
             playUntil(now + draw.spread(MS, 2 * mix.lease()));
         }
         becomeQuiet();
-        settle();
+        settle(Math.max(2 * SECOND, mix.longestLease() / 3));
     }
 
-    /** The group may take its time to settle, but if it has settled, and stays so for a while, nobody need wait any longer. */
-    private void settle() {
+    private void play(Script script) {
+        log("script", script.toString());
+        workload.start();
+        if (script.setUp()) {
+            playFor(SET_UP);
+        }
+        script.before().accept(this);
+        if (script.setUp()) {
+            invariants.settled(now);
+        }
+        deviations.inPhase(true);
+        playFor(script.setUp() ? LEAD_IN : 0);
+        script.during().accept(this);
+        playFor(script.phase());
+        deviations.inPhase(false);
+        playFor(Script.TIMING[1] * MS / 2 + MS); // every call has timed out
+        becomeQuiet();
+        settle(6 * SECOND / 5);
+    }
+
+    /** The group may take its time to settle, but if it has settled, and stays so for so long, nobody need wait any longer. */
+    private void settle(long still) {
         long quietSince = now;
         long end = now + timeToSettle();
-        long still = Math.max(2 * SECOND, mix.longestLease() / 3);
         playUntil(now + (mix.isOn(Fault.LEASE_TOUCHED) ? mix.longestLease() * 3 / 2 + SECOND : SECOND / 2));
         while (now < end) {
             boolean somebodyCanLead = workload.processes().stream().anyMatch(SimulatedProcess::isCandidate);
@@ -188,6 +231,11 @@ final class Simulation {
         at(draw.spread(MS, mix.dense ? mix.lease() / 2 : 3 * mix.lease()), program::start);
     }
 
+    /** Plays so many nanoseconds more. */
+    void playFor(long nanos) {
+        playUntil(now + nanos);
+    }
+
     private void playUntil(long end) {
         while (!happenings.isEmpty() && happenings.peek().time <= end) {
             Happening next = happenings.poll();
@@ -229,6 +277,11 @@ final class Simulation {
     /** How long everything takes on its way to the API server or back, before chance comes in: 25 ms where pods are busy. */
     long distance() {
         return mix.isOn(Fault.BUSY_POD) ? 25 * MS : 0;
+    }
+
+    /** Has something happen so many nanoseconds later. */
+    void after(long nanos, Runnable action) {
+        at(now + nanos, action);
     }
 
     /** Has something happen at that time. */
@@ -294,6 +347,15 @@ final class Simulation {
         if (log != null) {
             log.add(String.format(Locale.ROOT, "%11.6f  %-10s %s", now / 1e9, who, what));
         }
+    }
+
+    /** An event, a request or a reply. */
+    static String show(Object message) {
+        return switch (message) {
+            case Effect.Request request -> show(request);
+            case Reply reply -> show(reply);
+            default -> show((Event) message);
+        };
     }
 
     static String show(Event event) {
