@@ -68,7 +68,8 @@ record Script(String name, int members, boolean setUp, Handover handover, Consum
         return List.of(
                 script("first election", members, world -> { }, 400 * MS).startingEmpty(),
                 script("first election with a Lease that somebody creates", members,
-                        world -> world.after(5 * MS / 2, world.server::createLease), 400 * MS).startingEmpty());
+                        world -> world.after(5 * MS / 2, world.server::createLease), // just before a sidecar would create it
+                        400 * MS).startingEmpty());
     }
 
     private static List<Script> handingOver(int members) {
