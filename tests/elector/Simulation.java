@@ -14,6 +14,8 @@ import java.util.stream.Stream;
  * that is random is drawn from the seed, so that a seed is a schedule: delays, losses, crashes, freezes, clocks, what others do ({@link
  * Mix}, {@link Flight}, {@link SimulatedWatch}, {@link Chaos}). Then follows a quiet period without faults. {@link Invariants} are checked
  * after every revision of the API server, and at the end.
+ *
+ * <p>The schedule of a {@link Script} has nothing random, and differs from the script's undisturbed course by its {@link Deviations} alone.
  */
 final class Simulation {
 
