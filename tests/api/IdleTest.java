@@ -40,7 +40,10 @@ class IdleTest {
     @Test
     void while_nothing_happens_the_leader_renews_once_per_retry_period_and_followers_ask_nothing() {
         String leader = group.awaitLeader(Group.SOON);
-        group.awaitRenewals(leader, 3); // and whatever the start has left to do
+        group.await("the Event of the election is written, the last that a start does", Group.START, () -> audit.requests().stream()
+                .anyMatch(request -> request.resource().equals("events")
+                        && (leader + " became leader").equals(Json.text(request.body(), "message"))));
+        group.awaitRenewals(leader, 3);
         Instant begin = Instant.now();
 
         group.awaitRenewals(leader, 6);

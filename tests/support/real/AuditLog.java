@@ -32,7 +32,7 @@ final class AuditLog implements AutoCloseable {
             - level: None
               users: ["system:apiserver"]
             - level: Request
-              resources: [{group: "", resources: [pods]}, {group: coordination.k8s.io, resources: [leases]}]
+              resources: [{group: "", resources: [pods, events]}, {group: coordination.k8s.io, resources: [leases]}]
             - level: Metadata
             """);
 
