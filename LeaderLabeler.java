@@ -3078,8 +3078,9 @@ final class Kubernetes implements AutoCloseable {
     // --- Warnings ----------------------------------------------------------------------------------------------------
 
     /**
-     * Reports that a request failed, at most once a minute for each verb and resource, and for an API server that does not answer. A 403 need
-     * not be a missing permission, because quotas, admission webhooks and terminating namespaces forbid, too: the API server is asked.
+     * Reports that a request failed, at most once a minute for each verb and resource, and for an API server that does not answer. A 403
+     * need not be a missing permission, because quotas, admission webhooks and terminating namespaces forbid, too: the API server is
+     * asked.
      *
      * @param code HTTP status, 0 if there was no answer
      */
@@ -3147,8 +3148,8 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /**
-     * Lists, then watches; again from the last version when the server ends the watch, by a new list when anything breaks. Where watching is
-     * impossible this becomes a list every retry-period, so polling needs no code of its own.
+     * Lists, then watches; again from the last version when the server ends the watch, by a new list when anything breaks. Where watching
+     * is impossible this becomes a list every retry-period, so polling needs no code of its own.
      */
     private void start(Consumer<Event> sink, Source<?> source) {
         Thread.ofVirtual().name("watch of " + source.what()).start(() -> {
@@ -3361,8 +3362,8 @@ final class Kubernetes implements AutoCloseable {
     }
 
     /**
-     * What matters here of a pod in JSON. Decoding all of it ({@code V1Pod}) would load every class of pod specs, which takes a fifth of the
-     * time from the start to the own label, and memory for the specs of the whole group.
+     * What matters here of a pod in JSON. Decoding all of it ({@code V1Pod}) would load every class of pod specs, which takes a fifth of
+     * the time from the start to the own label, and memory for the specs of the whole group.
      */
     private record PartialPod(V1ObjectMeta metadata, State status) {
         record State(String phase, List<Condition> conditions) {}
@@ -3456,8 +3457,8 @@ final class Environment {
     }
 
     /**
-     * Uid of the pod that a service account token is bound to; null unless that pod has this name. The signature is not checked, because the
-     * kubelet mounted the token: who can replace it can also replace this program.
+     * Uid of the pod that a service account token is bound to; null unless that pod has this name. The signature is not checked, because
+     * the kubelet mounted the token: who can replace it can also replace this program.
      */
     static String podUidInToken(String token, String pod) {
         record BoundObject(String name, String uid) {}
@@ -3919,8 +3920,8 @@ final class PermissionCheck {
     }
 
     /**
-     * Prints the connection, the own pod, one line per permission, and what to apply; returns the exit code. IOException with one line if the
-     * API server fails.
+     * Prints the connection, the own pod, one line per permission, and what to apply; returns the exit code. IOException with one line if
+     * the API server fails.
      */
     static int print(Config config, Kubernetes kubernetes, PrintStream out) throws IOException {
         boolean complete = true;
@@ -3987,8 +3988,8 @@ final class PermissionCheck {
 }
 
 /**
- * A file that tells the application in the same pod who leads: {@code {"leader":true,"epoch":"…","name":"…"}}, always whole. No file means
- * that this pod does not lead: it is removed where it cannot be written, and at the end.
+ * A file that tells the application in the same pod who leads: {@code {"leader":true,"epoch":"…","name":"…"}}, always whole. No file
+ * means that this pod does not lead: it is removed where it cannot be written, and at the end.
  */
 final class RoleFile implements AutoCloseable {
 

@@ -72,17 +72,6 @@ class ConnectionTest {
 
     // --- Kubeconfigs -------------------------------------------------------------------------------------------------
 
-    private static String kubeconfig(String clusterFields, String userFields) {
-        return """
-                apiVersion: v1
-                kind: Config
-                current-context: test
-                contexts: [{name: test, context: {cluster: test, user: test}}]
-                clusters: [{name: test, cluster: {%s}}]
-                users: [{name: test, user: {%s}}]
-                """.formatted(clusterFields, userFields);
-    }
-
     /** The fields of a cluster that lead to {@link #server}. */
     private static String here() {
         return "server: \"%s\", certificate-authority-data: %s".formatted(server.url(), base64(AUTHORITY.authorityPem()));
@@ -99,7 +88,7 @@ class ConnectionTest {
     }
 
     private Path user(String fields) throws IOException {
-        return write("config", kubeconfig(here(), fields));
+        return write("config", Kubeconfigs.of(here(), fields));
     }
 
     // --- Checks ------------------------------------------------------------------------------------------------------
@@ -178,7 +167,7 @@ class ConnectionTest {
     @ConcurrentTest
     void the_namespace_of_the_context_counts() throws IOException {
         server.createPod("shop", "web-0");
-        Path kubeconfig = write("config", kubeconfig(here(), "token: alice-token").replace("user: test}", "user: test, namespace: shop}"));
+        Path kubeconfig = write("config", Kubeconfigs.of("shop", here(), "token: alice-token"));
         assertConnected("alice", "KUBECONFIG " + kubeconfig, "shop/web-0", Check.lines(Map.of("KUBECONFIG", kubeconfig.toString())));
     }
 
@@ -191,8 +180,8 @@ class ConnectionTest {
                 clusters: [{name: test, cluster: {server: "%s", certificate-authority: ca.crt}}]
                 users: [{name: other, user: {token: wrong}}]
                 """.formatted(server.url()));
-        Path two = write("two/config", kubeconfig("server: \"https://127.0.0.1:1\"", "tokenFile: token"));
-        Path three = write("three/config", kubeconfig("server: \"https://127.0.0.1:2\"", "token: wrong").replace("test}", "another}")
+        Path two = write("two/config", Kubeconfigs.of("server: \"https://127.0.0.1:1\"", "tokenFile: token"));
+        Path three = write("three/config", Kubeconfigs.of("server: \"https://127.0.0.1:2\"", "token: wrong").replace("test}", "another}")
                 .replace("current-context: test", "current-context: another"));
         assertConnected("alice", one + ":" + two + ":" + three);
     }
@@ -209,10 +198,8 @@ class ConnectionTest {
     @ConcurrentTest
     void home_is_what_the_variable_says_for_cluster_user_and_namespace() throws IOException {
         server.createPod("home", "web-0");
-        Path good = write("variable/.kube/config", kubeconfig(here(), "token: alice-token").replace("user: test}",
-                "user: test, namespace: home}"));
-        write("account/.kube/config", kubeconfig("server: \"https://127.0.0.1:1\"", "token: wrong").replace("user: test}",
-                "user: test, namespace: account}"));
+        Path good = write("variable/.kube/config", Kubeconfigs.of("home", here(), "token: alice-token"));
+        write("account/.kube/config", Kubeconfigs.of("account", "server: \"https://127.0.0.1:1\"", "token: wrong"));
         Map<String, String> environment = new HashMap<>(Map.of("HOME", folder.resolve("variable").toString()));
         if (SidecarCommand.given().isEmpty()) { // a native executable takes its home from the account, not from there
             environment.put("JAVA_TOOL_OPTIONS", "-Duser.home=" + folder.resolve("account"));
@@ -227,7 +214,7 @@ class ConnectionTest {
         write("ca.crt", AUTHORITY.authorityPem());
         write("bob.crt", bob.certificatePem());
         write("bob.key", bob.keyPem());
-        write("config", kubeconfig("server: \"" + server.url() + "\", certificate-authority: ca.crt",
+        write("config", Kubeconfigs.of("server: \"" + server.url() + "\", certificate-authority: ca.crt",
                 "client-certificate: bob.crt, client-key: bob.key"));
         assertConnected("bob", "KUBECONFIG config", "default/web-0",
                 checkByCommand(LeaderLabeler.OK, folder, classPath(), Map.of("KUBECONFIG", "config")));
@@ -242,7 +229,7 @@ class ConnectionTest {
     }
 
     static Stream<Arguments> a_kubeconfig_that_cannot_be_used_gets_one_line_that_names_it_and_says_why() {
-        String good = kubeconfig("server: \"https://127.0.0.1:1\"", "token: s3cret");
+        String good = Kubeconfigs.of("server: \"https://127.0.0.1:1\"", "token: s3cret");
         return Stream.of(
                 Arguments.of("", "is missing or empty"),
                 Arguments.of(good, "cannot use https://127.0.0.1:1 "),
@@ -252,12 +239,12 @@ class ConnectionTest {
                 Arguments.of(good.replace("current-context: test", "current-context: \"\""), "current-context is not set"),
                 Arguments.of(good.replace("cluster: test", "cluster: elsewhere"), "cluster \"elsewhere\" does not exist"),
                 Arguments.of(good.replace("user: test", "user: elsewhere"), "user \"elsewhere\" does not exist"),
-                Arguments.of(kubeconfig("certificate-authority: ca.crt", "token: s3cret"), "server"),
-                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\", certificate-authority: ca.crt", "token: s3cret"), "ca.crt"),
-                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "client-certificate-data: czNjcmV0, client-key-data: czNjcmV0"),
-                        "certificate"),
-                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "exec: {command: s3cret}"), "apiVersion and command"),
-                Arguments.of(kubeconfig("server: \"https://127.0.0.1:1\"", "token: s3cret, as-groups: [ops]"), "as"));
+                Arguments.of(Kubeconfigs.of("certificate-authority: ca.crt", "token: s3cret"), "server"),
+                Arguments.of(Kubeconfigs.of("server: \"https://127.0.0.1:1\", certificate-authority: ca.crt", "token: s3cret"), "ca.crt"),
+                Arguments.of(Kubeconfigs.of("server: \"https://127.0.0.1:1\"",
+                        "client-certificate-data: czNjcmV0, client-key-data: czNjcmV0"), "certificate"),
+                Arguments.of(Kubeconfigs.of("server: \"https://127.0.0.1:1\"", "exec: {command: s3cret}"), "apiVersion and command"),
+                Arguments.of(Kubeconfigs.of("server: \"https://127.0.0.1:1\"", "token: s3cret, as-groups: [ops]"), "as"));
     }
 
     @ConcurrentTest
@@ -284,7 +271,7 @@ class ConnectionTest {
     }
 
     private Path withKey(String form, Certificates.Issued issued, String key) throws IOException {
-        return write(form, kubeconfig(here(), "client-certificate-data: %s, client-key-data: %s".formatted(
+        return write(form, Kubeconfigs.of(here(), "client-certificate-data: %s, client-key-data: %s".formatted(
                 base64(issued.certificatePem()), base64(key))));
     }
 
@@ -521,7 +508,7 @@ class ConnectionTest {
     @ValueSource(strings = {"http", "socks5"})
     void a_proxy_is_used(String protocol) throws IOException {
         try (ForwardProxy proxy = new ForwardProxy()) {
-            assertConnected("alice", write("config", kubeconfig(here() + ", proxy-url: \"%s://127.0.0.1:%d\"".formatted(protocol,
+            assertConnected("alice", write("config", Kubeconfigs.of(here() + ", proxy-url: \"%s://127.0.0.1:%d\"".formatted(protocol,
                     proxy.port()), "token: alice-token")));
             assertEquals(Set.of(protocol + " 127.0.0.1:" + server.port()), Set.copyOf(proxy.targets()));
         }
@@ -531,7 +518,7 @@ class ConnectionTest {
     @Execution(ExecutionMode.CONCURRENT)
     @ValueSource(strings = {"https://127.0.0.1:1", "http://user:s3cret@127.0.0.1:1", "http://127.0.0.1"})
     void a_proxy_that_cannot_be_used_is_refused_by_field_and_file(String url) throws IOException {
-        Path kubeconfig = write("config", kubeconfig(here() + ", proxy-url: \"" + url + "\"", "token: alice-token"));
+        Path kubeconfig = write("config", Kubeconfigs.of(here() + ", proxy-url: \"" + url + "\"", "token: alice-token"));
         assertRefused(kubeconfig, "proxy-url", kubeconfig.toString());
     }
 
@@ -540,9 +527,9 @@ class ConnectionTest {
         try (SecureServer named = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "api.example.test"))) {
             named.register("Bearer alice-token", "alice");
             String cluster = here().replace(server.url(), named.url());
-            assertRefused(write("nameless", kubeconfig(cluster, "token: alice-token")), named.url(), "127.0.0.1");
+            assertRefused(write("nameless", Kubeconfigs.of(cluster, "token: alice-token")), named.url(), "127.0.0.1");
 
-            Path kubeconfig = write("config", kubeconfig(cluster + ", tls-server-name: api.example.test", "token: alice-token"));
+            Path kubeconfig = write("config", Kubeconfigs.of(cluster + ", tls-server-name: api.example.test", "token: alice-token"));
             String first = Check.lines(Map.of("KUBECONFIG", kubeconfig.toString())).getFirst();
 
             assertTrue(first.startsWith("ok ") && first.contains(named.url()), first);

@@ -173,14 +173,7 @@ class LogTest {
     }
 
     private static Path kubeconfig(String name, String token, String server) {
-        return Folders.write(FOLDER, name, """
-                apiVersion: v1
-                kind: Config
-                current-context: c
-                contexts: [{name: c, context: {cluster: c, user: u}}]
-                users: [{name: u, user: {token: "%s"}}]
-                clusters: [{name: c, cluster: {server: "%s"}}]
-                """.formatted(token, server));
+        return Folders.write(FOLDER, name, Kubeconfigs.of("server: \"%s\"".formatted(server), "token: \"%s\"".formatted(token)));
     }
 
     // --- Levels ------------------------------------------------------------------------------------------------------

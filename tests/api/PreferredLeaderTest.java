@@ -13,15 +13,15 @@ class PreferredLeaderTest {
     private static final String PREFERRED = "web/preferred-leader";
 
     @RegisterExtension
-    static final ServedGroup GROUP = ServedGroup.ofClass(List.of("--lease-duration=8s", "--renew-deadline=6s", "--retry-period=500ms",
-            "--unready-grace=500ms"));
+    static final ServedGroup GROUP = ServedGroup.ofClass(List.of("--lease-duration=10s", "--renew-deadline=8s", "--retry-period=2s",
+            "--unready-grace=500ms")); // with a retry-period that a busy pod needs to acquire the Lease before the next in rank
 
     @BeforeAll
     static void elect() {
         GROUP.elect(3);
     }
 
-    /** The label moves as in any planned hand-over, and everybody shows who is preferred. A pod that was too slow is offered the Lease again. */
+    /** The label moves as in any planned hand-over, and everybody shows who is preferred. */
     @Test
     void the_lead_moves_to_the_pod_that_the_lease_names_and_stays_there() {
         ServedSidecar former = GROUP.leader();
@@ -31,12 +31,10 @@ class PreferredLeaderTest {
         long before = GROUP.witness().now();
 
         GROUP.group().annotateLease(PREFERRED, preferred.pod());
-        GROUP.group().await(preferred.pod() + " leads", Group.START, () -> GROUP.witness().movesSince(before).stream()
-                .map(Witness.Move::toString).anyMatch((preferred.pod() + " on")::equals));
+        GROUP.group().await(preferred.pod() + " leads", Group.START, () -> GROUP.witness().movesSince(before).size() == 2);
 
-        List<String> moves = GROUP.witness().movesSince(before).stream().map(Witness.Move::toString).toList();
-        assertEquals(former.pod() + " off", moves.getFirst());
-        assertEquals(preferred.pod() + " on", moves.getLast());
+        assertEquals(List.of(former.pod() + " off", preferred.pod() + " on"),
+                GROUP.witness().movesSince(before).stream().map(Witness.Move::toString).toList());
         Wait.until(former.pod() + " follows", Group.SOON, () -> preferred.pod().equals(former.state().get("name")));
         assertEquals(preferred.pod(), former.state().get("preferred"));
         assertEquals(1, preferred.metrics().value("leader_labeler_preferred"));

@@ -157,14 +157,8 @@ class ReachabilityMetadataTest {
     }
 
     private static String kubeconfig(String user) {
-        return """
-                apiVersion: v1
-                kind: Config
-                current-context: test
-                contexts: [{name: test, context: {cluster: test, user: test}}]
-                clusters: [{name: test, cluster: {server: "%s", certificate-authority-data: %s}}]
-                users: [{name: test, user: {%s}}]
-                """.formatted(server.url(), base64(AUTHORITY.authorityPem()), user);
+        return Kubeconfigs.of("server: \"%s\", certificate-authority-data: %s".formatted(server.url(),
+                base64(AUTHORITY.authorityPem())), user);
     }
 
     private static String certificate(String certificate, String key) {

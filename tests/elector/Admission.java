@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiConsumer;
 
 /**
  * Admission webhooks of a {@link SimulatedServer}: for a while they change what sidecars write, and the answer is 200, or they refuse
@@ -32,7 +33,6 @@ final class Admission {
         /** Nor with one of these where the claim is removed, too. */
         private static final Set<LeaseRewrite> HIDE_RENEWALS = EnumSet.of(TIMES_IN_SECONDS, ONE_TIME, NO_TIMES);
     }
-
 
     private final Simulation world;
     private Rewrite rewrite;
@@ -149,15 +149,20 @@ final class Admission {
         boolean hidesRenewals = leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED)
                 && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS);
         hindered(hidesRenewals || !Collections.disjoint(leaseRewrites, LeaseRewrite.HINDER));
+        return changed(body, (spec, annotations) -> leaseRewrites.forEach(way -> rewrite(way, spec, annotations)));
+    }
+
+    /** A write of the Lease whose spec and annotations are changed. */
+    static Map<String, Object> changed(Map<String, Object> body, BiConsumer<Map<String, Object>, Map<String, Object>> change) {
         Map<String, Object> meta = new LinkedHashMap<>(Json.object(body, "metadata"));
         Map<String, Object> annotations = new LinkedHashMap<>(Json.object(meta, "annotations"));
         Map<String, Object> spec = new LinkedHashMap<>(Json.object(body, "spec"));
-        leaseRewrites.forEach(way -> rewrite(way, annotations, spec));
+        change.accept(spec, annotations);
         meta.put("annotations", annotations);
         return Map.of("metadata", meta, "spec", spec);
     }
 
-    private void rewrite(LeaseRewrite way, Map<String, Object> annotations, Map<String, Object> spec) {
+    private void rewrite(LeaseRewrite way, Map<String, Object> spec, Map<String, Object> annotations) {
         switch (way) {
             case CLAIM_REMOVED -> annotations.remove(SimulatedServer.CLAIM);
             case TIMES_IN_SECONDS -> {
@@ -174,8 +179,8 @@ final class Admission {
                 spec.put("renewTime", SimulatedServer.micros(Simulation.EPOCH));
             }
             case NOTHING_NEW -> {
-                rewrite(LeaseRewrite.CLAIM_REMOVED, annotations, spec);
-                rewrite(LeaseRewrite.ONE_TIME, annotations, spec);
+                rewrite(LeaseRewrite.CLAIM_REMOVED, spec, annotations);
+                rewrite(LeaseRewrite.ONE_TIME, spec, annotations);
             }
             case NO_TIMES -> {
                 spec.remove("acquireTime");

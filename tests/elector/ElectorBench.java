@@ -251,14 +251,7 @@ final class ElectorBench {
 
     /** From now on an admission webhook changes what is written to the Lease: the spec, and the annotations of its metadata. */
     void rewriteLeases(BiConsumer<Map<String, Object>, Map<String, Object>> change) {
-        webhook = body -> {
-            Map<String, Object> meta = new HashMap<>(Json.object(body, "metadata"));
-            Map<String, Object> annotations = new HashMap<>(Json.object(meta, "annotations"));
-            Map<String, Object> spec = new HashMap<>(Json.object(body, "spec"));
-            change.accept(spec, annotations);
-            meta.put("annotations", annotations);
-            return Map.of("metadata", meta, "spec", spec);
-        };
+        webhook = body -> Admission.changed(body, change);
     }
 
     /** What the API server stores. */

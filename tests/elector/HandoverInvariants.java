@@ -137,8 +137,7 @@ final class HandoverInvariants {
         StoredLease lease = world.server.lease();
         Long told = toldToGo.get(uid);
         boolean holds = told != null && lease != null && lease.writer() != null && lease.writer().uid().equals(uid);
-        long since = told == null ? 0 : told - world.mix.longestLease();
-        if (!holds || !world.isCalmSince(since)) {
+        if (!holds || !world.isCalmSince(told - world.mix.longestLease())) {
             return;
         }
         for (SimulatedProcess process : world.workload.processes()) {

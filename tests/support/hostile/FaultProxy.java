@@ -103,14 +103,7 @@ final class FaultProxy implements AutoCloseable {
 
     /** A kubeconfig for a sidecar process, written into a folder. */
     Path kubeconfig(Path folder) {
-        return Folders.write(folder, client + ".kubeconfig", """
-                apiVersion: v1
-                kind: Config
-                current-context: proxy
-                contexts: [{name: proxy, context: {cluster: proxy, user: anybody}}]
-                users: [{name: anybody, user: {token: none}}]
-                clusters: [{name: proxy, cluster: {server: "%s"}}]
-                """.formatted(url()));
+        return Folders.write(folder, client + ".kubeconfig", Kubeconfigs.of("server: \"%s\"".formatted(url()), "token: none"));
     }
 
     /** Sees requests as the sidecar sends them and answers as it gets them, whatever happens in between. */

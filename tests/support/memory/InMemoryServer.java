@@ -79,14 +79,7 @@ final class InMemoryServer implements TestServer {
         store.onRevision(revision -> changed.signalAll());
         listen(0);
         port = http.getAddress().getPort();
-        kubeconfig = Folders.write(folder, "kubeconfig", """
-                apiVersion: v1
-                kind: Config
-                current-context: in-memory
-                contexts: [{name: in-memory, context: {cluster: in-memory, user: anonymous, namespace: default}}]
-                clusters: [{name: in-memory, cluster: {server: "http://127.0.0.1:%d"}}]
-                users: [{name: anonymous, user: {}}]
-                """.formatted(port));
+        kubeconfig = Folders.write(folder, "kubeconfig", Kubeconfigs.of("default", "server: \"http://127.0.0.1:%d\"".formatted(port), ""));
     }
 
     @Override

@@ -1,6 +1,5 @@
 import io.fabric8.kubeapitest.Utils;
 import io.fabric8.kubeapitest.cert.CertManager;
-import io.fabric8.kubeapitest.kubeconfig.KubeConfig;
 import io.kubernetes.client.openapi.ApiClient;
 import io.kubernetes.client.util.Config;
 import java.io.IOException;
@@ -42,16 +41,12 @@ final class ControlPlane implements AutoCloseable {
         try {
             int port = Utils.findFreePort();
             command = apiServerCommand(binaries, certificates, etcdPort, port, extraFlags);
-            kubeconfigWithCertificate = Folders.write(folder, "certificate.kubeconfig",
-                new KubeConfig(certificates, null).generateKubeConfigYaml(port));
-            kubeconfig = Folders.write(folder, "kubeconfig", """
-                apiVersion: v1
-                kind: Config
-                current-context: test
-                contexts: [{name: test, context: {cluster: test, user: admin}}]
-                clusters: [{name: test, cluster: {server: "https://127.0.0.1:%d", certificate-authority: "%s"}}]
-                users: [{name: admin, user: {token: %s}}]
-                """.formatted(port, certificates.getAPIServerCertPath(), TOKEN));
+            String cluster = "server: \"https://127.0.0.1:%d\", certificate-authority: \"%s\"".formatted(port,
+                certificates.getAPIServerCertPath());
+            kubeconfig = Folders.write(folder, "kubeconfig", Kubeconfigs.of(cluster, "token: " + TOKEN));
+            kubeconfigWithCertificate = Folders.write(folder, "certificate.kubeconfig", Kubeconfigs.of(cluster,
+                "client-certificate: \"%s\", client-key: \"%s\"".formatted(certificates.getClientCertPath(),
+                certificates.getClientKeyPath())));
             startApiServer();
         } catch (RuntimeException | Error e) {
             close(); // else etcd's process and threads keep this JVM alive
@@ -89,7 +84,8 @@ final class ControlPlane implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (AssertionError e) {
-            throw new AssertionError(e.getMessage() + "; its last output:\n" + apiServer.lastOutput() + "\nand etcd's:\n" + etcd.lastOutput(), e);
+            throw new AssertionError("%s; its last output:\n%s\nand etcd's:\n%s".formatted(e.getMessage(), apiServer.lastOutput(),
+                etcd.lastOutput()), e);
         }
     }
 

@@ -263,23 +263,17 @@ final class RealServer implements TestServer {
         try {
             String token = new CoreV1Api(client()).createNamespacedServiceAccountToken(serviceAccount, namespace, request).execute()
                 .getStatus().getToken();
-            return Folders.write(folder, namespace + "." + title + ".kubeconfig", """
-                apiVersion: v1
-                kind: Config
-                current-context: limited
-                contexts: [{name: limited, context: {cluster: tested, user: limited, namespace: %s}}]
-                users: [{name: limited, user: {token: %s}}]
-                clusters: [{name: tested, cluster: %s}]
-                """.formatted(namespace, token, cluster()));
+            return Folders.write(folder, namespace + "." + title + ".kubeconfig", Kubeconfigs.of(namespace, cluster(), "token: " + token));
         } catch (ApiException e) {
             throw failure("create token of " + serviceAccount, e);
         }
     }
 
-    /** The cluster in the administrator's kubeconfig, as JSON; asked for once. */
+    /** The fields of the cluster in the administrator's kubeconfig; asked for once. */
     private synchronized String cluster() {
         if (cluster == null) {
-            cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}");
+            cluster = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "jsonpath={.clusters[0].cluster}")
+                .replaceAll("^\\{|}$", "");
         }
         return cluster;
     }
