@@ -11,18 +11,14 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.UUID;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -311,184 +307,6 @@ class ConnectionTest {
     void a_token_file_is_relative_to_its_kubeconfig_and_may_end_with_a_newline() throws IOException {
         write("token", "alice-token\n");
         assertConnected("alice", user("tokenFile: token"));
-    }
-
-    @ConcurrentTest
-    void a_token_file_is_read_again_each_minute() throws IOException {
-        String before = UUID.randomUUID().toString();
-        String after = UUID.randomUUID().toString();
-        server.register("Bearer " + before, before);
-        server.register("Bearer " + after, after);
-        server.createPod("rotation", "web-0");
-        write("token", before);
-        try (SidecarProcess sidecar = sidecar("rotation", user("tokenFile: token"))) {
-            Wait.until("the first token is used", PATIENCE, () -> users().contains(before));
-            write("token", after);
-            Wait.until("the second token is used", PATIENCE, () -> users().contains(after));
-        }
-    }
-
-    private static Set<String> users() {
-        return server.requests().stream().map(request -> String.valueOf(request.user())).collect(Collectors.toSet());
-    }
-
-    private static SidecarProcess sidecar(String namespace, Path kubeconfig) {
-        return SidecarProcess.start(Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", "web-0", "POD_NAMESPACE", namespace),
-                BRISK.toArray(String[]::new));
-    }
-
-    // --- Exec plugins ------------------------------------------------------------------------------------------------
-
-    /**
-     * A plugin whose tokens {@code <prefix>.<number>.<second in which they end>} live for some seconds. A file {@code fail} beside it makes
-     * it fail, {@code hang} makes it hang.
-     */
-    private Path plugin(String prefix, int lifeSeconds) throws IOException {
-        Path script = write("bin/plugin", """
-                #!/bin/sh
-                cd "$(dirname "$0")"
-                n=$(($(cat runs 2>/dev/null || echo 0) + 1))
-                echo $n >runs
-                date +%%s >>begun
-                printf '%%s\\n' "$KUBERNETES_EXEC_INFO" >info
-                printf '%%s\\n' "$GREETING $*" >said
-                if [ -e hang ]; then sleep 600; fi
-                if [ -e fail ]; then echo "no session" >&2; exit 3; fi
-                end=$(($(date +%%s) + %d))
-                time=$(date -u -d "@$end" +%%Y-%%m-%%dT%%H:%%M:%%SZ 2>/dev/null || date -u -r "$end" +%%Y-%%m-%%dT%%H:%%M:%%SZ)
-                cat <<END
-                {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-                 "status": {"token": "%s.$n.$end", "expirationTimestamp": "$time"}}
-                END
-                """.formatted(lifeSeconds, prefix));
-        Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwxr-xr-x"));
-        return user("exec: {apiVersion: client.authentication.k8s.io/v1, command: ./bin/plugin, args: [get, token],"
-                + " env: [{name: GREETING, value: hello}], provideClusterInfo: true}");
-    }
-
-    private int runs() {
-        try {
-            return Integer.parseInt(Files.readString(folder.resolve("bin/runs")).strip());
-        } catch (IOException | NumberFormatException notYet) {
-            return 0;
-        }
-    }
-
-    /** A server of its own that takes the plugin's tokens until their end, from number {@code first} on. */
-    private SecureServer pluginServer(String prefix, AtomicInteger first) {
-        SecureServer own = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
-        own.decideTokens(token -> {
-            String[] parts = token.split("\\.");
-            return parts[0].equals(prefix) && Integer.parseInt(parts[1]) >= first.get()
-                    && Instant.now().getEpochSecond() < Long.parseLong(parts[2]) ? "user-" + parts[1] : null;
-        });
-        return own;
-    }
-
-    private Path at(SecureServer own, Path kubeconfig) throws IOException {
-        return Files.writeString(kubeconfig, Files.readString(kubeconfig).replace(server.url(), own.url()));
-    }
-
-    private static boolean isLeader(SecureServer own) {
-        return own.objects().withStore(store -> store.get(Resource.PODS, "default", "web-0") instanceof Store.Ok ok
-                && "true".equals(Json.text(ok.object(), "metadata", "labels", "web/is-leader")));
-    }
-
-    private static Set<String> usersOf(SecureServer own) {
-        return own.requests().stream().map(request -> String.valueOf(request.user())).collect(Collectors.toCollection(HashSet::new));
-    }
-
-    @ConcurrentTest
-    void the_token_of_a_plugin_is_renewed_before_it_expires() throws IOException {
-        int life = 40;
-        try (SecureServer own = pluginServer("short", new AtomicInteger());
-                SidecarProcess sidecar = sidecar("default", at(own, plugin("short", life)))) {
-            Wait.until("a third token is used", PATIENCE, () -> usersOf(own).contains("user-3"));
-            List<Long> begun = Files.readAllLines(folder.resolve("bin/begun")).stream().map(Long::valueOf).toList();
-            assertTrue(begun.get(1) < begun.get(0) + life && begun.get(2) < begun.get(1) + life, "runs of the plugin at " + begun);
-            assertTrue(begun.get(1) > begun.get(0) + life / 2, "runs of the plugin at " + begun);
-            assertFalse(sidecar.log().contains("exec plugin"), sidecar.log());
-        }
-    }
-
-    @ConcurrentTest
-    void a_401_makes_the_plugin_run_again_and_no_request_is_lost() throws IOException {
-        AtomicInteger first = new AtomicInteger();
-        try (SecureServer own = pluginServer("revoked", first);
-                SidecarProcess sidecar = sidecar("default", at(own, plugin("revoked", 3600)))) {
-            Wait.until("web-0 leads", PATIENCE, () -> isLeader(own));
-            awaitPauseOfPlugin();
-            int before = runs();
-            first.set(before + 1);
-            Wait.until("the next token is used", PATIENCE, () -> usersOf(own).contains("user-" + (before + 1)));
-            assertFalse(sidecar.log().contains("401 Unauthorized"), sidecar.log());
-        }
-    }
-
-    /** Two runs have five seconds between them, so that a server which refuses all is not answered by a storm of processes. */
-    private void awaitPauseOfPlugin() throws IOException {
-        Instant ran = Files.getLastModifiedTime(folder.resolve("bin/runs")).toInstant();
-        Wait.until("the plugin may run again", PATIENCE, () -> Instant.now().isAfter(ran.plusSeconds(6)));
-    }
-
-    @ConcurrentTest
-    void a_plugin_that_fails_is_one_line_and_is_run_again() throws IOException {
-        try (SecureServer own = pluginServer("failing", new AtomicInteger())) {
-            Path kubeconfig = at(own, plugin("failing", 3600));
-            write("bin/fail", "");
-            assertRecovers(own, kubeconfig, "exit code 3: no session", folder.resolve("bin/fail"));
-        }
-    }
-
-    @ConcurrentTest
-    void a_plugin_that_hangs_is_one_line_and_is_run_again() throws IOException {
-        try (SecureServer own = pluginServer("hanging", new AtomicInteger())) {
-            Path kubeconfig = at(own, plugin("hanging", 3600));
-            write("bin/hang", "");
-            assertRecovers(own, kubeconfig, "no answer within 15s", folder.resolve("bin/hang"));
-        }
-    }
-
-    private void assertRecovers(SecureServer own, Path kubeconfig, String why, Path obstacle) throws IOException {
-        try (SidecarProcess sidecar = sidecar("default", kubeconfig)) {
-            sidecar.awaitLog(why, PATIENCE);
-            List<String> warnings = sidecar.log().lines().filter(line -> line.contains(why)).toList();
-            assertEquals(1, warnings.size(), sidecar.log());
-            assertTrue(warnings.getFirst().contains("exec plugin \"" + folder.resolve("bin/plugin")), warnings.getFirst());
-            assertFalse(sidecar.log().contains("\tat "), sidecar.log());
-            Files.delete(obstacle);
-            Wait.until("web-0 leads", PATIENCE, () -> isLeader(own));
-        }
-    }
-
-    /** The leader goes on with the token that it has, for as long as that is valid. */
-    @ConcurrentTest
-    void a_plugin_that_hangs_while_its_last_token_is_valid_keeps_no_leader_from_renewing() throws IOException {
-        try (SecureServer own = pluginServer("late", new AtomicInteger());
-                SidecarProcess sidecar = sidecar("default", at(own, plugin("late", 100)))) {
-            Wait.until("web-0 leads", PATIENCE, () -> isLeader(own));
-            write("bin/hang", "");
-            sidecar.awaitLog("no answer within 15s; trying again, the token is valid until", PATIENCE);
-            assertFalse(sidecar.log().contains("stopped leading"), sidecar.log());
-            assertTrue(isLeader(own));
-        }
-    }
-
-    @ConcurrentTest
-    void a_plugin_gets_its_arguments_its_variables_and_what_it_may_know_of_the_cluster() throws IOException {
-        server.decideTokens(token -> token.startsWith("curious.") ? "curious" : null);
-        assertConnected("curious", plugin("curious", 3600));
-        assertEquals("hello get token", Files.readString(folder.resolve("bin/said")).strip());
-        Map<String, Object> info = Json.parse(Files.readString(folder.resolve("bin/info")));
-        assertEquals("client.authentication.k8s.io/v1", Json.text(info, "apiVersion"));
-        assertEquals(server.url(), Json.text(info, "spec", "cluster", "server"));
-        assertEquals(base64(AUTHORITY.authorityPem()), Json.text(info, "spec", "cluster", "certificate-authority-data"));
-    }
-
-    @ConcurrentTest
-    void a_plugin_that_does_not_exist_is_one_line() throws IOException {
-        assertRefused(user("exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin}"), server.url(),
-                "exec plugin \"no-such-plugin\"", "No such file");
     }
 
     // --- Other rights, another way -----------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class FaultyServerTest {
         group.awaitWatches("web-0");
     }
 
-    @ConcurrentTest.Alone
+    @ConcurrentTest
     void denials_whose_text_differs_each_time_are_one_line_without_advice() {
         group.group().createPod("web-0");
         FaultProxy proxy = group.startProcess("web-0");
@@ -83,7 +83,7 @@ class FaultyServerTest {
 
     // --- Late answers ------------------------------------------------------------------------------------------------
 
-    @ConcurrentTest.Alone
+    @ConcurrentTest
     void a_request_without_an_answer_is_reported_by_verb_and_object() {
         group.group().createPod("web-0");
         FaultProxy proxy = group.startProcess("web-0");
@@ -259,7 +259,7 @@ class FaultyServerTest {
         }
     }
 
-    @ConcurrentTest.Alone
+    @ConcurrentTest
     void a_defect_of_the_election_is_one_line_and_the_end_of_the_process() {
         group.group().createPod("web-0");
         SidecarProcess.Launcher launcher = SidecarProcess.ofCommand((kubeconfig, namespace, pod) -> List.of(

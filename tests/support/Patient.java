@@ -3,6 +3,8 @@ import java.lang.annotation.Retention;
 import java.lang.annotation.RetentionPolicy;
 import java.lang.annotation.Target;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /**
  * A class of tests that start no processes and mostly wait, for instance for leases to expire. All of these run at the same time, after the
@@ -25,4 +27,13 @@ import org.junit.jupiter.api.Tag;
         /** The tag by which these classes are recognised. */
         String TAG = "patient-with-processes";
     }
+
+    /**
+     * A class of tests that wait for minutes, each for one idle process: for a token to expire, for instance. They begin first and run
+     * beside all others, which they do not disturb.
+     */
+    @Execution(ExecutionMode.CONCURRENT)
+    @Retention(RetentionPolicy.RUNTIME)
+    @Target(ElementType.TYPE)
+    @interface FromTheStart {}
 }
