@@ -33,6 +33,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** What a sidecar does when requests are refused, late, or fail in ways that no API server causes. An API server in memory suffices. */
 @Tag(SidecarCommand.TAG)
+@Patient.FromTheStart
 class FaultyServerTest {
 
     private InMemoryServer server;

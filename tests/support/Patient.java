@@ -29,8 +29,8 @@ import org.junit.jupiter.api.parallel.ExecutionMode;
     }
 
     /**
-     * A class of tests that wait for minutes, each for one idle process: for a token to expire, for instance. They begin first and run
-     * beside all others, which they do not disturb.
+     * A class of tests that wait with little to do, for a token to expire for instance: these begin first and run beside all others, which
+     * they do not disturb.
      */
     @Execution(ExecutionMode.CONCURRENT)
     @Retention(RetentionPolicy.RUNTIME)
