@@ -61,7 +61,8 @@ import sun.misc.Signal;
  *
  * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
  * in addition rests on an observation that is older than the leader's latest successful write of the Lease. Writes that only add missing
- * keys or take the own label off need no more, because they never write {@code "true"}.
+ * keys or take the own label off need no more, because they never write {@code "true"}. A pod that changes too often for that is first
+ * <em>announced</em>: see {@link Elector}.
  *
  * <p><b>What is not guaranteed.</b> Labels are routing, not fencing. An application that was leader may still be working when the next one
  * is labelled, and open connections survive a change of labels. Applications that need fencing use the epoch, which grows with every
@@ -549,6 +550,18 @@ record Lease(String version, String uid, String holder, Integer durationSeconds,
  */
 record Pod(String name, String uid, String version, String leadership, String participation, String epoch, boolean ready,
         boolean terminating, boolean finished, Instant created, String deletionCost, String ownDeletionCost, String revision) {
+
+    private static final String ANNOUNCED = " announced";
+
+    /** What a leader writes as the epoch of its own pod to announce that it will label it: see {@link Elector}. */
+    static String announcement(String epoch) {
+        return epoch + ANNOUNCED;
+    }
+
+    /** Whether a leader has announced that it will label this pod, and nobody has fenced it since. */
+    boolean isAnnounced() {
+        return epoch != null && epoch.endsWith(ANNOUNCED);
+    }
 
     boolean isLabelled() {
         return "true".equals(leadership);
@@ -1190,6 +1203,11 @@ final class KnownGroup {
     private String newest = "0";
     private long newestSequence;
     private boolean anotherBecameReady = true;
+    /** What the own pod announces, as far as the watch has shown it without a gap; null if it announces nothing. */
+    private Announcement announced;
+
+    /** The own pod carries {@code epoch} in each version from the one observed at {@code sequence} to {@code version}. */
+    private record Announcement(String epoch, long sequence, String version) {}
 
     /** {@code sequence} gives each observation its place. */
     KnownGroup(Config config, LongSupplier sequence) {
@@ -1271,6 +1289,27 @@ final class KnownGroup {
         pods.put(seen.name(), new Observation(seen, place, isReadinessNew ? now : last.readinessSince()));
         stale.remove(seen.name());
         noteVersion(seen.version(), place);
+    }
+
+    /** The watch, which leaves out no version of a pod, has shown the next one of this pod. */
+    void watched(Pod seen) {
+        if (!isSelf(seen.name())) {
+            return;
+        }
+        boolean continues = announced != null && announced.epoch().equals(seen.epoch());
+        long since = continues ? announced.sequence() : sequence.getAsLong();
+        announced = seen.isAnnounced() ? new Announcement(seen.epoch(), since, seen.version()) : null;
+    }
+
+    /** The watch has begun anew by a list: versions may be missing in between. */
+    void watchInterrupted() {
+        announced = null;
+    }
+
+    /** Whether the own pod has carried this announcement since before {@code place} in each version up to this one. */
+    boolean isAnnouncedSince(long place, String announcement, String version) {
+        return announced != null && announced.epoch().equals(announcement) && announced.version().equals(version)
+                && announced.sequence() < place;
     }
 
     /** Whether a pod that a request of that place in the order has found is missing from a list that is newer, and was observed later. */
@@ -1482,6 +1521,12 @@ final class Requests {
         return target.equals(LEASE) ? "the Lease" : target.equals(GROUP) ? "the pods" : "pod " + target;
     }
 
+    /** How often in a row requests to the object met a change by somebody else. */
+    int conflicts(String target) {
+        Backoff backoff = backoffs.get(target);
+        return backoff == null ? 0 : backoff.conflicts;
+    }
+
     /** What the latest request to the object was answered; null if it did not fail. */
     String failure(String target) {
         Backoff backoff = backoffs.get(target);
@@ -1490,8 +1535,8 @@ final class Requests {
 
     /**
      * Retries after failures back off from 50 ms to retry-period. The first conflict is retried at once, because it only means that the
-     * observation was stale, and the next ones after a constant pause, because each try is as likely to succeed as the last. A successful
-     * read does not reset the back-off of a failing write.
+     * observation was stale, and the next ones after 50 ms on average, because each try is as likely to succeed as the last: at random,
+     * because the other program may write at regular intervals. A successful read does not reset the back-off of a failing write.
      */
     void answered(Effect.Request request, Reply reply, long now) {
         String target = target(request);
@@ -1502,7 +1547,7 @@ final class Requests {
             backoff.until = now + Math.max(pause, Math.min(failed.pauseNanos(), longestPause));
         } else if (reply instanceof Reply.Conflict) {
             Backoff backoff = backOff(target, request, "409 conflict");
-            backoff.until = now + (backoff.conflicts++ == 0 ? 0 : jittered(Math.min(retryPeriod, FIRST_RETRY)));
+            backoff.until = now + (backoff.conflicts++ == 0 ? 0 : (long) (2 * Math.min(retryPeriod, FIRST_RETRY) * random.nextDouble()));
         } else {
             backoffs.computeIfPresent(target, (same, backoff) ->
                     backoff.request == request.getClass() || now > backoff.until + 2 * retryPeriod ? null : backoff);
@@ -1561,6 +1606,12 @@ final class Counters {
  * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
  * however late. No clock is involved; clocks decide only how soon, never whether.
  *
+ * <p><b>Busy pods.</b> If other programs change a pod all the time, no observation of it is older than a renewal and still the newest. A
+ * follower need not be fenced then: a pod that is newer than the list and not labelled is harmless ({@link #isHarmless}). The leader's own
+ * pod is announced: the leader writes its epoch with the word {@code announced} into the annotation, and renews the Lease. From then on
+ * {@code true} may rest on any version that the watch has shown, as long as each one since has carried the announcement. Whoever wins the
+ * Lease later has listed the group after the renewal, finds the announcement, and fences the pod before it promotes its own.
+ *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
  * plans a wake-up by {@link #reachedElseWakeAt}. At most one request per object is under way.
@@ -1583,6 +1634,8 @@ final class Elector {
     private static final long FENCE_TIMEOUT = TimeUnit.MILLISECONDS.toNanos(3200);
     /** How long after SIGTERM the process ends, even if the hand-over is unfinished. */
     private static final long EXIT_TIMEOUT = TimeUnit.SECONDS.toNanos(4);
+    /** So many conflicts in a row show that the own pod is changed too often to be read, then covered by a renewal, then labelled. */
+    private static final int CONFLICTS_OF_BUSY_POD = 2;
     /** More reports of changes of leader than this in a minute are contention. */
     private static final int MOST_REPORTS = 10;
     /** Order in which pods acquire a free Lease: Ready first, then the newest, so that a rolling update needs one change of leader. */
@@ -1702,9 +1755,13 @@ final class Elector {
                 boolean isContradicted = group.isContradictedBy(listed.pods(), listed.version(), NEVER);
                 renewBeforeWritesIf(isContradicted);
                 rewriteSuspectedAt = isContradicted ? requests.nextSequence() : rewriteSuspectedAt;
+                group.watchInterrupted();
                 group.observe(listed.pods(), listed.version(), now).forEach(this::rereadIfItMatters);
             }
-            case Event.PodUpdated updated -> group.observe(updated.pod(), now);
+            case Event.PodUpdated updated -> {
+                group.watched(updated.pod());
+                group.observe(updated.pod(), now);
+            }
             case Event.PodRemoved removed -> onPodRemoved(removed.name(), removed.version());
             case Event.Replied replied -> onReply(replied.request(), replied.reply());
             case Event.Stop stop -> stopAt = Math.min(stopAt, now);
@@ -1724,6 +1781,9 @@ final class Elector {
     }
 
     private void onPodRemoved(String name, String version) {
+        if (group.isSelf(name)) {
+            group.watchInterrupted();
+        }
         Observation last = group.get(name);
         if (group.observeRemoved(name, version) && last != null) {
             rereadIfItMatters(last.pod());
@@ -2013,6 +2073,8 @@ final class Elector {
         if (lease.namesPod(config.pod(), group.uid()) && !isHeldBySelf()) {
             warn(Matter.SECOND_PROCESS, "the Lease names this pod by a claim that this process did not make: stop a second sidecar of this"
                     + " election in pod " + config.pod() + " or under its name; if there is none, an older Lease was written back");
+        } else if (isOnlyAnnounced()) {
+            sendSelfFence(); // no other pod is promoted before that
         }
         Pod own = group.own();
         if (isRegistered() && mayAcquire()) {
@@ -2269,11 +2331,12 @@ final class Elector {
     }
 
     /**
-     * Whether no {@code true} can appear on a pod even if it is not fenced: it is not labelled, and it has changed since the group was
-     * listed. A {@code true} that a former leader still has in flight rests on a version no newer than the listed one, so it is refused.
+     * Whether no {@code true} can appear on a pod even if it is not fenced: it is not labelled, nor announced, and it has changed since the
+     * group was listed. A {@code true} that a former leader still has in flight rests on a version no newer than the listed one, or on one
+     * that is announced, so it is refused.
      */
     private static boolean isHarmless(Role.Leading leading, Pod pod) {
-        return !pod.isLabelled() && hasChangedSinceList(leading, pod);
+        return !pod.isLabelled() && !pod.isAnnounced() && hasChangedSinceList(leading, pod);
     }
 
     /**
@@ -2305,6 +2368,11 @@ final class Elector {
             reportPromotion(leading);
             return true;
         }
+        String announcement = Pod.announcement(leading.epoch);
+        if (requests.conflicts(pod.name()) >= CONFLICTS_OF_BUSY_POD && !announcement.equals(pod.epoch())) {
+            sendPatch(pod, null, null, announcement);
+            return true;
+        }
         return patchUnderLease(leading, own, "true", leading.epoch);
     }
 
@@ -2326,8 +2394,14 @@ final class Elector {
         return true;
     }
 
-    private static boolean isCovered(Role.Leading leading, Observation observation) {
-        return observation.sequence() < leading.writableBefore;
+    /**
+     * The observation is older than the latest successful write of the Lease; or the own pod's announcement is, and every version since has
+     * it. A program that takes it away and puts it back does not hide from the watch that somebody else has fenced the pod.
+     */
+    private boolean isCovered(Role.Leading leading, Observation observation) {
+        Pod pod = observation.pod();
+        return observation.sequence() < leading.writableBefore || group.isSelf(pod.name())
+                && group.isAnnouncedSince(leading.writableBefore, Pod.announcement(leading.epoch), pod.version());
     }
 
     /** A leader that could not be labelled for a lease-duration, for whatever reason, only blocks the others and must release the Lease. */
@@ -2400,10 +2474,13 @@ final class Elector {
         }
     }
 
-    /** Whether the own pod is labelled, or a {@code true} of this process could still arrive: the version it rests on is still there. */
+    /**
+     * Whether the own pod is labelled or announced, or a {@code true} of this process could still arrive: the version it rests on is still
+     * there.
+     */
     private boolean mayCarryLabel() {
         Pod own = group.own();
-        return own == null || own.isLabelled() || own.version().equals(promotedOnVersion);
+        return own == null || own.isLabelled() || own.isAnnounced() || own.version().equals(promotedOnVersion);
     }
 
     /**
@@ -2414,9 +2491,14 @@ final class Elector {
         return lease.namesPod(config.pod(), group.uid()) && (!isTerminating() || lease.renewedAt() > releasing.since);
     }
 
+    private boolean isOnlyAnnounced() {
+        Pod own = group.own();
+        return own != null && own.isAnnounced() && !own.isLabelled();
+    }
+
     /** Whether a successor is about to fence this pod: then the label moves, instead of being dropped. */
     private boolean awaitsFence(Role.Releasing releasing) {
-        if (!isTerminating() || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
+        if (!isTerminating() || isOnlyAnnounced() || stopAt != NEVER && reachedElseWakeAt(stopAt + FENCE_TIMEOUT)) {
             return false;
         }
         if (lease.isHeld()) {
@@ -2486,7 +2568,7 @@ final class Elector {
     private boolean sendPatch(Pod pod, String leadership, String participation, String epoch) {
         String cost = leadership == null ? null : pod.deletionCostFor("true".equals(leadership), config.deletionCost());
         boolean healing = role instanceof Role.Leading leading && leading.promoted && !holdsLeaseUntilSigterm()
-                && !NO_EPOCH.equals(pod.epoch());
+                && !NO_EPOCH.equals(pod.epoch()) && !Pod.announcement(leading.epoch).equals(epoch);
         return send(pod.name(), sequence -> new Effect.PatchPod(sequence, pod.name(), pod.version(), leadership, participation, epoch,
                 cost, healing, now + retryPeriod)) != null;
     }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.slf4j.event.Level;
 
@@ -289,6 +290,136 @@ class AdversityTest {
         bench.run(1000);
         assertFalse(bench.pod(SELF).isLabelled());
     }
+
+    // --- Busy pods ---------------------------------------------------------------------------------------------------
+
+    /** The pod changes before each attempt to label it; once it is announced, while each renewal is under way. */
+    @Test
+    void a_leader_whose_pod_changes_all_the_time_announces_that_it_will_label_it_and_then_does() {
+        bench.lead();
+        bench.answer(request -> {
+            boolean isAnnounced = bench.pod(SELF).isAnnounced();
+            if (isAnnounced ? request instanceof Effect.PutLease : ElectorBench.isPatch(request, SELF)
+                    && "true".equals(((Effect.PatchPod) request).leadership())) {
+                bench.annotate(SELF, Map.of("note", "busy " + request.sequence()));
+            }
+            return null;
+        });
+        bench.edit(SELF, "false", "true", "0");
+        bench.run(1000);
+        assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
+    }
+
+    @Test
+    void an_announced_pod_that_has_only_changed_since_the_renewal_may_be_labelled() {
+        assertTrue(labelsItsAnnouncedPodAfter(() -> bench.annotate(SELF, Map.of("note", "busy"))));
+    }
+
+    @Test
+    void an_announcement_that_was_taken_away_and_put_back_does_not_count() {
+        assertFalse(labelsItsAnnouncedPodAfter(() -> {
+            String announcement = bench.pod(SELF).epoch();
+            bench.edit(SELF, "false", "true", "1000"); // another leader fences it
+            bench.edit(SELF, "false", "true", announcement);
+        }));
+    }
+
+    @Test
+    void an_announcement_does_not_count_that_the_watch_may_have_lost_meanwhile() {
+        assertFalse(labelsItsAnnouncedPodAfter(() -> {
+            bench.silenceWatches();
+            bench.annotate(SELF, Map.of("note", "busy"));
+            bench.openWatches();
+            bench.annotate(SELF, Map.of("note", "busy again"));
+        }));
+        assertFalse(labelsItsAnnouncedPodAfter(() -> {
+            String announcement = bench.pod(SELF).epoch();
+            bench.edit(SELF, null, "true", announcement); // without its key no watch shows it
+            bench.edit(SELF, "false", "true", announcement);
+        }));
+    }
+
+    @Test
+    void an_announcement_counts_only_as_far_as_the_watch_has_shown_it() {
+        assertFalse(labelsItsAnnouncedPodAfter(() -> {
+            bench.silenceWatches();
+            bench.annotate(SELF, Map.of("note", "busy"));
+            bench.turn(new Event.Replied(new Effect.GetPod(Long.MAX_VALUE, SELF, null), new Reply.PodReply(bench.pod(SELF))));
+        }));
+    }
+
+    @Test
+    void an_announcement_that_is_younger_than_the_renewal_does_not_count() {
+        bench.lead();
+        String epoch = bench.status().epoch();
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.edit(SELF, "false", "true", Pod.announcement("1")); // of another lead
+        assertFalse(labelsItsPodAfterRenewal(() -> bench.edit(SELF, "false", "true", Pod.announcement(epoch))));
+    }
+
+    private boolean labelsItsAnnouncedPodAfter(Runnable change) {
+        bench = new ElectorBench();
+        bench.lead();
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.edit(SELF, "false", "true", Pod.announcement(bench.status().epoch()));
+        return labelsItsPodAfterRenewal(change);
+    }
+
+    /** Whether the leader labels its pod without a second renewal if this happens between the request and the answer of the first. */
+    private boolean labelsItsPodAfterRenewal(Runnable change) {
+        Effect.PutLease renewal = bench.open(Effect.PutLease.class);
+        bench.answer(request -> {
+            if (request == renewal) {
+                change.run();
+            }
+            return null;
+        });
+        bench.hold(request -> request instanceof Effect.PutLease && request != renewal);
+        bench.mark();
+        bench.run(1000);
+        return bench.asked().contains("PATCH web-0 true");
+    }
+
+    @Test
+    void an_announced_pod_blocks_the_promotion_even_if_it_changes() {
+        bench.createParticipant("web-1");
+        bench.edit("web-1", "false", "true", Pod.announcement("1"));
+        bench.answer(request -> ElectorBench.isPatch(request, "web-1") ? new Reply.Failed("403 denied", 0) : null);
+        bench.start();
+        bench.setReady("web-1", false);
+        bench.run(1000);
+        assertFalse(bench.pod(SELF).isLabelled());
+    }
+
+    @Test
+    void a_follower_withdraws_its_announcement() {
+        bench.follow();
+        bench.edit(SELF, "false", "true", Pod.announcement("1"));
+        bench.run(100);
+        assertTrue(bench.keys(SELF).startsWith("false true 0@"), bench.keys(SELF));
+    }
+
+    @Test
+    void a_follower_that_is_labelled_and_announced_keeps_the_label_until_it_is_fenced() {
+        bench.follow();
+        bench.edit(SELF, "true", "true", Pod.announcement("1"));
+        bench.run(100);
+        assertTrue(bench.pod(SELF).isLabelled());
+    }
+
+    @Test
+    void a_leader_that_is_told_to_go_withdraws_its_announcement_at_once() {
+        bench.lead();
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.edit(SELF, "false", "true", Pod.announcement(bench.status().epoch()));
+        bench.turn(new Event.Stop());
+        bench.hold(request -> false);
+        bench.run(1000);
+        assertEquals(0, bench.exitCode(), bench.asked().toString());
+        assertTrue(bench.keys(SELF).startsWith("false true 0@"), bench.keys(SELF));
+    }
+
+    // --- Pods that cannot be labelled --------------------------------------------------------------------------------
 
     @Test
     void a_leader_that_lost_its_label_while_a_follower_refuses_patches_releases_the_lease() {

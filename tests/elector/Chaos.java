@@ -127,11 +127,15 @@ final class Chaos {
         });
     }
 
-    /** One of several pods that run; it is not labelled. */
+    /** One of several pods that run; it is neither labelled nor announced, as which it would have to be fenced. */
     private Optional<SimulatedPod> someFollower() {
         List<SimulatedPod> up = world.workload.pods().stream().filter(SimulatedPod::isUp).filter(p -> p.process() != null).toList();
-        List<SimulatedPod> followers = up.stream().filter(p -> !world.server.pod(p.name()).isLabelled()).toList();
+        List<SimulatedPod> followers = up.stream().filter(p -> isHarmless(world.server.pod(p.name()))).toList();
         return up.size() > 1 && !followers.isEmpty() ? Optional.of(world.draw.one(followers)) : Optional.empty();
+    }
+
+    private static boolean isHarmless(StoredPod pod) {
+        return !pod.isLabelled() && !pod.isAnnounced();
     }
 
     private void again(Fault fault) {
@@ -330,7 +334,8 @@ final class Chaos {
 
     private String someEpoch() {
         StoredLease lease = world.server.lease();
-        return world.draw.chance(0.5) && lease != null ? Long.toString(lease.version()) : Long.toString(world.draw.between(0L, 100_000L));
+        long epoch = world.draw.chance(0.5) && lease != null ? lease.version() : world.draw.between(0L, 100_000L);
+        return epoch + (world.draw.chance(0.3) ? " announced" : "");
     }
 
     private void writeTrue(SimulatedPod pod) {

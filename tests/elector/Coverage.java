@@ -16,6 +16,8 @@ final class Coverage {
         /** Won back by a restarted container of the same pod. */
         RESUME,
         PROMOTION,
+        /** A busy pod was labelled that had been announced. */
+        ANNOUNCED_PROMOTION,
         FENCE,
         /** A fence met a pod that had changed. */
         FENCE_CONFLICT,

@@ -109,6 +109,7 @@ final class LabelInvariants {
     /** A patch was stored: what it says rests on the state before, whose version it carried. */
     void patched(SimulatedProcess process, Effect.PatchPod patch, StoredPod before) {
         boolean own = before.uid().equals(process.pod().uid());
+        world.coverage.countIf("true".equals(patch.leadership()) && before.isAnnounced(), Coverage.Deed.ANNOUNCED_PROMOTION);
         Invariants.require(!"true".equals(patch.leadership()) || before.hasAllKeys(), "keys",
                 () -> process + " writes true on a pod that lacks a key: " + before);
         Invariants.require(own || !before.finished() || before.isLabelled(), "finished",

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.LongSupplier;
+import java.util.function.Predicate;
 
 /**
  * Programs of other people in a {@link Simulation} that write to the same objects again and again: a controller that keeps pods busy, an
@@ -12,8 +13,6 @@ import java.util.function.LongSupplier;
 final class OtherControllers {
 
     private static final long BUSY_PAUSE = 100 * Simulation.MS;
-    /** An observation, a renewal and a patch take two round trips, of 50 ms each, so a pod that changes more regularly cannot be written. */
-    private static final long REGULAR_PAUSE = 130 * Simulation.MS;
 
     private final Simulation world;
     /** Grows when everybody is to be done. */
@@ -51,9 +50,10 @@ final class OtherControllers {
     // --- Busy pods ---------------------------------------------------------------------------------------------------
 
     /**
-     * Annotations or status of all pods change ten times a second on average, or at regular intervals that leave room for a write; or
-     * exactly ten times a second, but not those of the holder's pod and of labelled ones. With the round trips of these schedules a leader's
-     * write to such a pod never succeeds, so they come to an end earlier.
+     * Annotations or status of pods change ten times a second: of all pods, at random times; or exactly every 100 ms, of all pods, of one, or
+     * of those that are neither the holder's nor labelled. A leader cannot fence a pod that changes exactly so often, since an observation, a
+     * renewal and a patch take two round trips of 50 ms: regular writers come to an end earlier, and spare a pod that is labelled, or
+     * announced, and whose sidecar is dead.
      */
     void keepPodsBusy(long until) {
         if (world.now() < busyUntil) {
@@ -62,10 +62,16 @@ final class OtherControllers {
         busyUntil = until;
         boolean sparesLeader = world.draw.chance(0.5);
         leaderBusyUntil = sparesLeader ? leaderBusyUntil : until;
-        boolean isRegular = world.draw.chance(0.5);
-        for (SimulatedPod pod : world.workload.pods()) {
-            if (sparesLeader || isRegular) {
-                keepBusy(pod, sparesLeader ? (world.now() + until) / 2 : until, () -> sparesLeader ? BUSY_PAUSE : REGULAR_PAUSE, sparesLeader);
+        boolean isRegular = sparesLeader || world.draw.chance(0.6);
+        List<SimulatedPod> busy = world.workload.pods();
+        if (isRegular && !sparesLeader && !busy.isEmpty() && world.draw.chance(0.5)) {
+            busy = List.of(world.draw.one(busy));
+        }
+        for (SimulatedPod pod : busy) {
+            if (isRegular) {
+                keepBusy(pod, (world.now() + until) / 2, () -> BUSY_PAUSE, stored -> sparesLeader
+                        ? stored.isLabelled() || world.server.isHolder(pod.name())
+                        : pod.process() == null && (stored.isLabelled() || stored.isAnnounced()));
             } else {
                 keepBusy(pod, until, BUSY_PAUSE);
             }
@@ -79,22 +85,21 @@ final class OtherControllers {
 
     /** Somebody writes to this pod again and again. */
     void keepBusy(SimulatedPod pod, long until, long meanPause) {
-        keepBusy(pod, until, () -> (long) (-Math.log(1 - world.draw.between(0.0, 1.0)) * meanPause), false);
+        keepBusy(pod, until, () -> (long) (-Math.log(1 - world.draw.between(0.0, 1.0)) * meanPause), stored -> false);
     }
 
-    private void keepBusy(SimulatedPod pod, long until, LongSupplier pause, boolean sparesLeader) {
+    private void keepBusy(SimulatedPod pod, long until, LongSupplier pause, Predicate<StoredPod> isSpared) {
         long next = world.now() + pause.getAsLong();
         if (next > until) {
             return;
         }
         later(next, () -> {
             StoredPod stored = world.server.pod(pod.name());
-            boolean isSpared = sparesLeader && (world.server.isHolder(pod.name()) || stored != null && stored.isLabelled());
-            if (!pod.isRemoved() && !isSpared) {
+            if (!pod.isRemoved() && !(stored != null && isSpared.test(stored))) {
                 world.server.touchPod(pod.name(), world.draw.chance(0.5));
             }
             if (!pod.isRemoved()) {
-                keepBusy(pod, until, pause, sparesLeader);
+                keepBusy(pod, until, pause, isSpared);
             }
         });
     }
@@ -110,7 +115,7 @@ final class OtherControllers {
         return undoneAt >= time;
     }
 
-    /** A sidecar has written to a pod. What it did to our labels is undone a little later, other than that {@code true} was taken off. */
+    /** A sidecar has written to a pod. What it did to our keys is undone a little later, other than that {@code true} was taken off. */
     void podWritten(String name, Map<String, Object> before, Map<String, Object> after) {
         if (world.now() >= undoesUntil) {
             return;
@@ -123,12 +128,15 @@ final class OtherControllers {
                 undone.put(key, was.get(key));
             }
         }
-        if (!undone.isEmpty()) {
+        Object epoch = Json.object(before, "metadata", "annotations").get(SimulatedServer.EPOCH);
+        boolean isFormer = epoch != null && !epoch.equals(Json.object(after, "metadata", "annotations").get(SimulatedServer.EPOCH));
+        Map<String, Object> former = isFormer ? Map.of(SimulatedServer.EPOCH, epoch) : Map.of();
+        if (!undone.isEmpty() || isFormer) {
             later(world.now() + world.draw.spread(Simulation.MS, 50 * Simulation.MS), () -> {
                 world.disturb(0);
                 world.coverage.count(Fault.LABELS_UNDONE);
                 undoneAt = world.now();
-                world.server.editPod(name, undone, Map.of());
+                world.server.editPod(name, undone, former);
             });
         }
     }

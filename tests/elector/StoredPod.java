@@ -38,6 +38,11 @@ record StoredPod(String name, String uid, long version, String leadership, Strin
         return "true".equals(leadership);
     }
 
+    /** Whether a leader has announced that it will label the pod. */
+    boolean isAnnounced() {
+        return epoch != null && epoch.endsWith(" announced");
+    }
+
     boolean hasAllKeys() {
         return leadership != null && participation != null && epoch != null;
     }
