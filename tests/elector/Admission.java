@@ -146,7 +146,8 @@ final class Admission {
         if (world.now() >= leaseRewritesUntil) {
             return body;
         }
-        boolean isClaimUnseen = leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED) || world.mix.isOn(Fault.CLIENT_GO); // which does not know it
+        // client-go does not know the claim.
+        boolean isClaimUnseen = leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED) || world.mix.isOn(Fault.CLIENT_GO);
         boolean hidesRenewals = isClaimUnseen && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS);
         hindered(hidesRenewals || !Collections.disjoint(leaseRewrites, LeaseRewrite.HINDER));
         return changed(body, (spec, annotations) -> leaseRewrites.forEach(way -> rewrite(way, spec, annotations)));
