@@ -54,10 +54,11 @@ import sun.misc.Signal;
  * leader only. The application is not changed.
  *
  * <p><b>What is guaranteed.</b> At no resourceVersion of the API server do two pods of a group carry {@code <leadership-label>: "true"},
- * even if processes freeze, lag, restart or crash, as long as no other program writes {@code "true"}. The one exception: after etcd is
+ * even if processes freeze, lag, restart or crash, as long as no other program writes {@code "true"}. Two exceptions: after etcd is
  * restored from a backup, resourceVersions occur again, and a write based on the lost history can succeed until its sidecar notices the
- * restore. In a planned hand-over the label moves from the old leader to the new one in two requests, one directly after the other. After a
- * crash it moves as soon as the lease has expired.
+ * restore; and two elections may share a leadership label of the user's choice ({@link Elector#isOurs}). In a planned hand-over the label
+ * moves from the old leader to the new one in two requests, one directly after the other. After a crash it moves as soon as the lease has
+ * expired.
  *
  * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
  * in addition rests on an observation that is older than the leader's latest successful write of the Lease. Writes that only add missing
@@ -2369,7 +2370,8 @@ final class Elector {
             return true;
         }
         String announcement = Pod.announcement(leading.epoch);
-        if (requests.conflicts(pod.name()) >= CONFLICTS_OF_BUSY_POD && !announcement.equals(pod.epoch())) {
+        boolean isBusy = requests.conflicts(pod.name()) >= CONFLICTS_OF_BUSY_POD;
+        if (isBusy && !announcement.equals(pod.epoch()) && !isCovered(leading, own)) {
             sendPatch(pod, null, null, announcement);
             return true;
         }

@@ -311,6 +311,20 @@ class AdversityTest {
     }
 
     @Test
+    void a_leader_that_may_not_announce_anything_labels_its_pod_when_that_is_calm_again() {
+        bench.lead();
+        int[] conflicts = {0};
+        bench.answer(request -> !(request instanceof Effect.PatchPod patch) ? null
+                : patch.epoch().endsWith(" announced") ? new Reply.Failed("403 an epoch is a number", 0)
+                : ++conflicts[0] <= 2 ? new Reply.Conflict() : null);
+        bench.edit(SELF, "false", "true", "0");
+        bench.run(10);
+        bench.annotate(SELF, Map.of("note", "busy"));
+        bench.run(5000);
+        assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
+    }
+
+    @Test
     void an_announced_pod_that_has_only_changed_since_the_renewal_may_be_labelled() {
         assertTrue(labelsItsAnnouncedPodAfter(() -> bench.annotate(SELF, Map.of("note", "busy"))));
     }
