@@ -146,10 +146,10 @@ final class Admission {
         if (world.now() >= leaseRewritesUntil) {
             return body;
         }
-        // client-go does not know the claim.
-        boolean isClaimUnseen = leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED) || world.mix.isOn(Fault.CLIENT_GO);
-        boolean hidesRenewals = isClaimUnseen && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS);
-        hindered(hidesRenewals || !Collections.disjoint(leaseRewrites, LeaseRewrite.HINDER));
+        boolean hidesRenewals = leaseRewrites.contains(LeaseRewrite.CLAIM_REMOVED)
+                && !Collections.disjoint(leaseRewrites, LeaseRewrite.HIDE_RENEWALS);
+        // client-go does not know the claim, and a Lease without a duration is free for it.
+        hindered(hidesRenewals || world.mix.isOn(Fault.CLIENT_GO) || !Collections.disjoint(leaseRewrites, LeaseRewrite.HINDER));
         return changed(body, (spec, annotations) -> leaseRewrites.forEach(way -> rewrite(way, spec, annotations)));
     }
 
