@@ -4073,7 +4073,8 @@ final class PermissionCheck {
 
 /**
  * A file that tells the application in the same pod who leads: {@code {"leader":true,"epoch":"…","name":"…"}}, always whole. No file
- * means that this pod does not lead: it is removed where it cannot be written, and at the end.
+ * means that this pod does not lead: it is removed where it cannot be written, and at the end, after which it is not written any more. Safe
+ * from any thread.
  */
 final class RoleFile implements AutoCloseable {
 
@@ -4082,6 +4083,7 @@ final class RoleFile implements AutoCloseable {
     /** What the file says; null if it may be missing. */
     private Content written;
     private boolean failing;
+    private boolean closed;
 
     /** Writes the first content, that this pod does not lead; IOException with one line if the path cannot be written. */
     RoleFile(Path path) throws IOException {
@@ -4093,7 +4095,7 @@ final class RoleFile implements AutoCloseable {
         try {
             replace(new Content(false, "0", ""));
         } catch (IOException unwritable) {
-            close();
+            remove();
             throw new IOException("--role-file: cannot write \"" + path + "\": " + unwritable + "; choose a path that can be written");
         }
     }
@@ -4102,7 +4104,10 @@ final class RoleFile implements AutoCloseable {
      * Writes the state if it differs from what the file says. A frozen process cannot update the file: applications that must detect this
      * compare epochs.
      */
-    void write(Status status) {
+    synchronized void write(Status status) {
+        if (closed) {
+            return;
+        }
         try {
             replace(new Content(status.leading(), status.epoch(), status.leader()));
             failing = false;
@@ -4112,7 +4117,7 @@ final class RoleFile implements AutoCloseable {
                         + " for its application", path, unwritable.toString());
             }
             failing = true;
-            close();
+            remove();
         }
     }
 
@@ -4131,9 +4136,14 @@ final class RoleFile implements AutoCloseable {
         }
     }
 
-    /** Removes the file. Safe from any thread. */
+    /** Removes the file for good. */
     @Override
-    public void close() {
+    public synchronized void close() {
+        closed = true;
+        remove();
+    }
+
+    private void remove() {
         written = null;
         try {
             Files.deleteIfExists(path);

@@ -21,6 +21,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -201,6 +202,16 @@ class RoleFileTest {
         ServedSidecar failing = GROUP.start("web-9");
         assertEquals(FAILURE, failing.process().exitCode(Group.SOON), failing.process().log());
         assertFalse(Files.exists(failing.roleFile()));
+    }
+
+    /** The second signal comes while the election goes on, in another thread. */
+    @Test
+    void it_is_not_written_after_its_end(@TempDir Path folder) throws IOException {
+        Path path = folder.resolve("role.json");
+        RoleFile file = new RoleFile(path);
+        file.close();
+        file.write(new Status("web-1", "", "web-0", false, 0, "0", null, List.of(), true, null));
+        assertFalse(Files.exists(path));
     }
 
     @Test
