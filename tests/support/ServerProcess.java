@@ -4,7 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** A child process of this JVM whose output goes to a file: kube-apiserver, kube-controller-manager. */
+/** A child process of this JVM, with which it ends, and whose output goes to a file: etcd, kube-apiserver, kube-controller-manager. */
 final class ServerProcess implements AutoCloseable {
     private final Process process;
     private final Path log;
@@ -18,6 +18,7 @@ final class ServerProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+        Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly)); // also while the server starts
     }
 
     /** The process, for signals and to see whether it lives. */
