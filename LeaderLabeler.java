@@ -810,6 +810,8 @@ sealed interface Role {
         long renewedAt;
         /** Whether the own pod has been observed labelled with this epoch: the win was reported. */
         boolean promoted;
+        /** Whether the latest write to the own pod was an announcement, and failed: {@code true} is tried next. */
+        boolean announcementFailed;
         /** Whether the renew deadline has passed: this was logged. */
         boolean overdue;
 
@@ -1978,6 +1980,9 @@ final class Elector {
             default -> "failed";
         };
         counters.patched(result, result.equals("ok") && patch.healing());
+        if (role instanceof Role.Leading leading && group.isSelf(patch.name())) {
+            leading.announcementFailed = outcome instanceof Reply.Failed && Pod.announcement(leading.epoch).equals(patch.epoch());
+        }
         Observation last = group.get(patch.name());
         if (reply instanceof Reply.PodReply ok) {
             observePod(ok.pod(), patch.sequence());
@@ -2370,7 +2375,7 @@ final class Elector {
             return true;
         }
         String announcement = Pod.announcement(leading.epoch);
-        boolean isBusy = requests.conflicts(pod.name()) >= CONFLICTS_OF_BUSY_POD;
+        boolean isBusy = !leading.announcementFailed && requests.conflicts(pod.name()) >= CONFLICTS_OF_BUSY_POD;
         if (isBusy && !announcement.equals(pod.epoch()) && !isCovered(leading, own)) {
             sendPatch(pod, null, null, announcement);
             return true;

@@ -325,6 +325,21 @@ class AdversityTest {
     }
 
     @Test
+    void a_leader_that_may_not_announce_anything_tries_to_label_its_pod_also_while_that_is_busy() {
+        bench.lead();
+        int[] conflicts = {0};
+        bench.answer(request -> !(request instanceof Effect.PatchPod patch) ? null
+                : patch.epoch().endsWith(" announced") ? new Reply.Failed("403 an epoch is a number", 0)
+                : ++conflicts[0] <= 3 ? new Reply.Conflict() : null);
+        bench.edit(SELF, "false", "true", "0");
+        for (int i = 0; i < 100 && !bench.pod(SELF).isLabelled(); i++) {
+            bench.annotate(SELF, Map.of("note", "busy " + i));
+            bench.run(50);
+        }
+        assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
+    }
+
+    @Test
     void an_announced_pod_that_has_only_changed_since_the_renewal_may_be_labelled() {
         assertTrue(labelsItsAnnouncedPodAfter(() -> bench.annotate(SELF, Map.of("note", "busy"))));
     }
