@@ -1524,7 +1524,7 @@ final class Requests {
         return target.equals(LEASE) ? "the Lease" : target.equals(GROUP) ? "the pods" : "pod " + target;
     }
 
-    /** How often in a row requests to the object met a change by somebody else. */
+    /** How many requests to the object were refused one after the other because it had changed. */
     int conflicts(String target) {
         Backoff backoff = backoffs.get(target);
         return backoff == null ? 0 : backoff.conflicts;
@@ -1612,8 +1612,8 @@ final class Counters {
  * <p><b>Busy pods.</b> If other programs change a pod all the time, no observation of it is older than a renewal and still the newest. A
  * follower need not be fenced then: a pod that is newer than the list and not labelled is harmless ({@link #isHarmless}). The leader's own
  * pod is announced: the leader writes its epoch with the word {@code announced} into the annotation, and renews the Lease. From then on
- * {@code true} may rest on any version that the watch has shown, as long as each one since has carried the announcement. Whoever wins the
- * Lease later has listed the group after the renewal, finds the announcement, and fences the pod before it promotes its own.
+ * {@code true} may rest on any version that the watch has shown, as long as each one since has carried the announcement. A later winner of
+ * the Lease has listed the group after the renewal, so it finds the announcement and fences the pod before it promotes its own.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
@@ -2337,9 +2337,9 @@ final class Elector {
     }
 
     /**
-     * Whether no {@code true} can appear on a pod even if it is not fenced: it is not labelled, nor announced, and it has changed since the
-     * group was listed. A {@code true} that a former leader still has in flight rests on a version no newer than the listed one, or on one
-     * that is announced, so it is refused.
+     * Whether no {@code true} can appear on a pod even if it is not fenced: it is neither labelled nor announced, and it has changed since
+     * the group was listed. A {@code true} that a former leader still has in flight rests on a version no newer than the listed one, or on
+     * an announced one, and this version is neither.
      */
     private static boolean isHarmless(Role.Leading leading, Pod pod) {
         return !pod.isLabelled() && !pod.isAnnounced() && hasChangedSinceList(leading, pod);
@@ -2403,7 +2403,7 @@ final class Elector {
 
     /**
      * The observation is older than the latest successful write of the Lease; or the own pod's announcement is, and every version since has
-     * it. A program that takes it away and puts it back does not hide from the watch that somebody else has fenced the pod.
+     * it. Another leader's fence removes it, and the watch shows that even if another program restores it afterwards.
      */
     private boolean isCovered(Role.Leading leading, Observation observation) {
         Pod pod = observation.pod();
@@ -2498,6 +2498,7 @@ final class Elector {
         return lease.namesPod(config.pod(), group.uid()) && (!isTerminating() || lease.renewedAt() > releasing.since);
     }
 
+    /** Whether the own pod is announced and there is no label that a successor could take over. */
     private boolean isOnlyAnnounced() {
         Pod own = group.own();
         return own != null && own.isAnnounced() && !own.isLabelled();

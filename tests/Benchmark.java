@@ -8,8 +8,8 @@
 //DEPS com.squareup.okhttp3:okhttp-jvm:5.1.0
 //SOURCES ../LeaderLabeler.java benchmark/*.java
 //SOURCES support/real/*.java support/group/Group.java support/group/SidecarProcess.java support/group/Witness.java
-//SOURCES support/Folders.java support/Json.java support/Kubeconfigs.java support/Program.java support/RawWatch.java support/ServerProcess.java support/SidecarCommand.java
-//SOURCES support/TestServer.java support/Wait.java
+//SOURCES support/Folders.java support/Json.java support/Kubeconfigs.java support/Program.java support/RawWatch.java
+//SOURCES support/ServerProcess.java support/SidecarCommand.java support/TestServer.java support/Wait.java
 
 import io.kubernetes.client.openapi.ApiException;
 import java.io.IOException;

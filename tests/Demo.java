@@ -2,8 +2,8 @@
 //JAVA 21+
 //SOURCES ../LeaderLabeler.java
 //SOURCES support/memory/*.java support/group/SidecarProcess.java
-//SOURCES support/ElectionPicture.java support/Folders.java support/Json.java support/Kubeconfigs.java support/ServerProcess.java support/SidecarCommand.java
-//SOURCES support/TestServer.java support/Wait.java
+//SOURCES support/ElectionPicture.java support/Folders.java support/Json.java support/Kubeconfigs.java
+//SOURCES support/ServerProcess.java support/SidecarCommand.java support/TestServer.java support/Wait.java
 //RUNTIME_OPTIONS -Djdk.console=java.base
 
 import java.io.IOException;

@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
-import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -43,7 +42,7 @@ class ConnectionTest {
     /** For what takes a second on a machine that has nothing else to do. */
     private static final Duration PATIENCE = Duration.ofMinutes(5);
     private static final Certificates AUTHORITY = new Certificates();
-    private static final List<String> BRISK = List.of("--election-name=web", "--http-address=off", "--lease-duration=60s",
+    static final List<String> BRISK = List.of("--election-name=web", "--http-address=off", "--lease-duration=60s",
             "--renew-deadline=50s", "--retry-period=500ms");
 
     private static SecureServer server;
@@ -52,7 +51,7 @@ class ConnectionTest {
 
     @BeforeAll
     static void start() {
-        server = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
+        server = new SecureServer(AUTHORITY);
         server.register("Bearer alice-token", "alice");
     }
 
@@ -68,15 +67,6 @@ class ConnectionTest {
 
     // --- Kubeconfigs -------------------------------------------------------------------------------------------------
 
-    /** The fields of a cluster that lead to {@link #server}. */
-    private static String here() {
-        return "server: \"%s\", certificate-authority-data: %s".formatted(server.url(), base64(AUTHORITY.authorityPem()));
-    }
-
-    private static String base64(String text) {
-        return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.US_ASCII));
-    }
-
     private Path write(String name, String content) throws IOException {
         Path file = folder.resolve(name);
         Files.createDirectories(file.getParent());
@@ -84,7 +74,7 @@ class ConnectionTest {
     }
 
     private Path user(String fields) throws IOException {
-        return write("config", Kubeconfigs.of(here(), fields));
+        return write("config", Kubeconfigs.of(server.cluster(), fields));
     }
 
     // --- Checks ------------------------------------------------------------------------------------------------------
@@ -163,7 +153,7 @@ class ConnectionTest {
     @ConcurrentTest
     void the_namespace_of_the_context_counts() throws IOException {
         server.createPod("shop", "web-0");
-        Path kubeconfig = write("config", Kubeconfigs.of("shop", here(), "token: alice-token"));
+        Path kubeconfig = write("config", Kubeconfigs.of("shop", server.cluster(), "token: alice-token"));
         assertConnected("alice", "KUBECONFIG " + kubeconfig, "shop/web-0", Check.lines(Map.of("KUBECONFIG", kubeconfig.toString())));
     }
 
@@ -194,7 +184,7 @@ class ConnectionTest {
     @ConcurrentTest
     void home_is_what_the_variable_says_for_cluster_user_and_namespace() throws IOException {
         server.createPod("home", "web-0");
-        Path good = write("variable/.kube/config", Kubeconfigs.of("home", here(), "token: alice-token"));
+        Path good = write("variable/.kube/config", Kubeconfigs.of("home", server.cluster(), "token: alice-token"));
         write("account/.kube/config", Kubeconfigs.of("account", "server: \"https://127.0.0.1:1\"", "token: wrong"));
         Map<String, String> environment = new HashMap<>(Map.of("HOME", folder.resolve("variable").toString()));
         if (SidecarCommand.given().isEmpty()) { // a native executable takes its home from the account, not from there
@@ -251,7 +241,7 @@ class ConnectionTest {
 
     @ConcurrentTest
     void a_user_name_and_a_password_are_a_credential() throws IOException {
-        server.register("Basic " + base64("frank:frank-password"), "frank");
+        server.register("Basic " + Kubeconfigs.base64("frank:frank-password"), "frank");
         assertConnected("frank", user("username: frank, password: frank-password"));
     }
 
@@ -267,8 +257,7 @@ class ConnectionTest {
     }
 
     private Path withKey(String form, Certificates.Issued issued, String key) throws IOException {
-        return write(form, Kubeconfigs.of(here(), "client-certificate-data: %s, client-key-data: %s".formatted(
-                base64(issued.certificatePem()), base64(key))));
+        return write(form, Kubeconfigs.of(server.cluster(), Kubeconfigs.certificate(issued.certificatePem(), key)));
     }
 
     @ConcurrentTest
@@ -326,7 +315,7 @@ class ConnectionTest {
     @ValueSource(strings = {"http", "socks5"})
     void a_proxy_is_used(String protocol) throws IOException {
         try (ForwardProxy proxy = new ForwardProxy()) {
-            assertConnected("alice", write("config", Kubeconfigs.of(here() + ", proxy-url: \"%s://127.0.0.1:%d\"".formatted(protocol,
+            assertConnected("alice", write("config", Kubeconfigs.of(server.cluster() + ", proxy-url: \"%s://127.0.0.1:%d\"".formatted(protocol,
                     proxy.port()), "token: alice-token")));
             assertEquals(Set.of(protocol + " 127.0.0.1:" + server.port()), Set.copyOf(proxy.targets()));
         }
@@ -336,7 +325,7 @@ class ConnectionTest {
     @Execution(ExecutionMode.CONCURRENT)
     @ValueSource(strings = {"https://127.0.0.1:1", "http://user:s3cret@127.0.0.1:1", "http://127.0.0.1"})
     void a_proxy_that_cannot_be_used_is_refused_by_field_and_file(String url) throws IOException {
-        Path kubeconfig = write("config", Kubeconfigs.of(here() + ", proxy-url: \"" + url + "\"", "token: alice-token"));
+        Path kubeconfig = write("config", Kubeconfigs.of(server.cluster() + ", proxy-url: \"" + url + "\"", "token: alice-token"));
         assertRefused(kubeconfig, "proxy-url", kubeconfig.toString());
     }
 
@@ -344,7 +333,7 @@ class ConnectionTest {
     void a_server_is_asked_for_and_known_by_its_tls_server_name() throws IOException {
         try (SecureServer named = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "api.example.test"))) {
             named.register("Bearer alice-token", "alice");
-            String cluster = here().replace(server.url(), named.url());
+            String cluster = named.cluster();
             assertRefused(write("nameless", Kubeconfigs.of(cluster, "token: alice-token")), named.url(), "127.0.0.1");
 
             Path kubeconfig = write("config", Kubeconfigs.of(cluster + ", tls-server-name: api.example.test", "token: alice-token"));

@@ -4,13 +4,11 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -30,8 +28,7 @@ class CredentialsTest {
     private static final Certificates AUTHORITY = new Certificates();
 
     private final Path folder = Folders.temporary("credentials");
-    private final SecureServer server =
-            new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
+    private final SecureServer server = new SecureServer(AUTHORITY);
     /** Of the tokens that the plugin prints, the server takes those from this number on, until they expire. */
     private final AtomicInteger firstValid = new AtomicInteger();
 
@@ -48,16 +45,12 @@ class CredentialsTest {
     }
 
     private Path kubeconfig(String user) throws IOException {
-        return write("config", Kubeconfigs.of("server: \"%s\", certificate-authority-data: %s".formatted(server.url(), authority()), user));
-    }
-
-    private static String authority() {
-        return Base64.getEncoder().encodeToString(AUTHORITY.authorityPem().getBytes(StandardCharsets.US_ASCII));
+        return write("config", Kubeconfigs.of(server.cluster(), user));
     }
 
     private static SidecarProcess sidecar(Path kubeconfig) {
         return SidecarProcess.start(Map.of("KUBECONFIG", kubeconfig.toString(), "POD_NAME", "web-0", "POD_NAMESPACE", "default"),
-                "--election-name=web", "--http-address=off", "--lease-duration=60s", "--renew-deadline=50s", "--retry-period=500ms");
+                ConnectionTest.BRISK.toArray(String[]::new));
     }
 
     private static List<String> check(Path kubeconfig) throws IOException {
@@ -204,7 +197,7 @@ class CredentialsTest {
         Map<String, Object> info = Json.parse(Files.readString(folder.resolve("bin/info")));
         assertEquals("client.authentication.k8s.io/v1", Json.text(info, "apiVersion"));
         assertEquals(server.url(), Json.text(info, "spec", "cluster", "server"));
-        assertEquals(authority(), Json.text(info, "spec", "cluster", "certificate-authority-data"));
+        assertEquals(Kubeconfigs.base64(AUTHORITY.authorityPem()), Json.text(info, "spec", "cluster", "certificate-authority-data"));
     }
 
     @Test

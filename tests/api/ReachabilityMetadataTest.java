@@ -52,7 +52,7 @@ class ReachabilityMetadataTest {
         classPath = ImageLibraries.classPath(folder);
         settings = List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xlog:disable", "-Dsun.misc.unsafe.memory.access=allow",
                 "-javaagent:" + agent() + "=" + folder.resolve("recording"));
-        server = new SecureServer(AUTHORITY, AUTHORITY.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
+        server = new SecureServer(AUTHORITY);
         server.register("Bearer alice-token", "alice");
         connect();
         elect();
@@ -118,7 +118,7 @@ class ReachabilityMetadataTest {
 
     /** Bad usage, then a connection by each kind of credential, and by some that do not work. */
     private static void connect() throws IOException {
-        server.register("Basic " + base64("frank:frank-password"), "frank");
+        server.register("Basic " + Kubeconfigs.base64("frank:frank-password"), "frank");
         Certificates.Issued rsa = AUTHORITY.issue("carol", Certificates.rsa());
         Certificates.Issued ec = AUTHORITY.issue("carol", Certificates.ec("secp256r1"));
         Files.writeString(folder.resolve("token"), "alice-token\n");
@@ -134,8 +134,8 @@ class ReachabilityMetadataTest {
             runs.addAll(List.of("", flags));
         }
         for (String user : List.of("token: alice-token", "username: frank, password: frank-password", "tokenFile: token",
-                certificate(rsa.certificatePem(), rsa.keyPem()), certificate(rsa.certificatePem(), rsa.pkcs8Pem()),
-                certificate(ec.certificatePem(), ec.keyPem()), "token: alice-token, as: dora, as-groups: [ops]",
+                Kubeconfigs.certificate(rsa.certificatePem(), rsa.keyPem()), Kubeconfigs.certificate(rsa.certificatePem(), rsa.pkcs8Pem()),
+                Kubeconfigs.certificate(ec.certificatePem(), ec.keyPem()), "token: alice-token, as: dora, as-groups: [ops]",
                 "exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, provideClusterInfo: true}",
                 "token: wrong", "token: {", "client-certificate-data: none, client-key-data: none")) {
             runs.addAll(List.of(kubeconfig(user), check));
@@ -157,16 +157,7 @@ class ReachabilityMetadataTest {
     }
 
     private static String kubeconfig(String user) {
-        return Kubeconfigs.of("server: \"%s\", certificate-authority-data: %s".formatted(server.url(),
-                base64(AUTHORITY.authorityPem())), user);
-    }
-
-    private static String certificate(String certificate, String key) {
-        return "client-certificate-data: %s, client-key-data: %s".formatted(base64(certificate), base64(key));
-    }
-
-    private static String base64(String text) {
-        return Base64.getEncoder().encodeToString(text.getBytes(StandardCharsets.US_ASCII));
+        return Kubeconfigs.of(server.cluster(), user);
     }
 
     /** Follow, take over, heal, lose the Lease, answer, see an outage, hand over. */

@@ -312,12 +312,7 @@ class AdversityTest {
 
     @Test
     void a_leader_that_may_not_announce_anything_labels_its_pod_when_that_is_calm_again() {
-        bench.lead();
-        int[] conflicts = {0};
-        bench.answer(request -> !(request instanceof Effect.PatchPod patch) ? null
-                : patch.epoch().endsWith(" announced") ? new Reply.Failed("403 an epoch is a number", 0)
-                : ++conflicts[0] <= 2 ? new Reply.Conflict() : null);
-        bench.edit(SELF, "false", "true", "0");
+        loseTheLabelWhereAnnouncementsAreRefused(2);
         bench.run(10);
         bench.annotate(SELF, Map.of("note", "busy"));
         bench.run(5000);
@@ -326,17 +321,22 @@ class AdversityTest {
 
     @Test
     void a_leader_that_may_not_announce_anything_tries_to_label_its_pod_also_while_that_is_busy() {
-        bench.lead();
-        int[] conflicts = {0};
-        bench.answer(request -> !(request instanceof Effect.PatchPod patch) ? null
-                : patch.epoch().endsWith(" announced") ? new Reply.Failed("403 an epoch is a number", 0)
-                : ++conflicts[0] <= 3 ? new Reply.Conflict() : null);
-        bench.edit(SELF, "false", "true", "0");
+        loseTheLabelWhereAnnouncementsAreRefused(3);
         for (int i = 0; i < 100 && !bench.pod(SELF).isLabelled(); i++) {
             bench.annotate(SELF, Map.of("note", "busy " + i));
             bench.run(50);
         }
         assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
+    }
+
+    /** Somebody takes the leader's label off; so many of its other writes to pods then meet a conflict. */
+    private void loseTheLabelWhereAnnouncementsAreRefused(int conflicts) {
+        bench.lead();
+        int[] writes = {0};
+        bench.answer(request -> !(request instanceof Effect.PatchPod patch) ? null
+                : patch.epoch().endsWith(" announced") ? new Reply.Failed("403 an epoch is a number", 0)
+                : ++writes[0] <= conflicts ? new Reply.Conflict() : null);
+        bench.edit(SELF, "false", "true", "0");
     }
 
     @Test

@@ -130,12 +130,8 @@ final class Chaos {
     /** One of several pods that run; it is neither labelled nor announced, as which it would have to be fenced. */
     private Optional<SimulatedPod> someFollower() {
         List<SimulatedPod> up = world.workload.pods().stream().filter(SimulatedPod::isUp).filter(p -> p.process() != null).toList();
-        List<SimulatedPod> followers = up.stream().filter(p -> isHarmless(world.server.pod(p.name()))).toList();
+        List<SimulatedPod> followers = up.stream().filter(p -> !world.server.pod(p.name()).isLabelledOrAnnounced()).toList();
         return up.size() > 1 && !followers.isEmpty() ? Optional.of(world.draw.one(followers)) : Optional.empty();
-    }
-
-    private static boolean isHarmless(StoredPod pod) {
-        return !pod.isLabelled() && !pod.isAnnounced();
     }
 
     private void again(Fault fault) {

@@ -43,6 +43,11 @@ record StoredPod(String name, String uid, long version, String leadership, Strin
         return epoch != null && epoch.endsWith(" announced");
     }
 
+    /** Whether the pod has to be fenced before another one is labelled, however often it changes. */
+    boolean isLabelledOrAnnounced() {
+        return isLabelled() || isAnnounced();
+    }
+
     boolean hasAllKeys() {
         return leadership != null && participation != null && epoch != null;
     }

@@ -3,8 +3,8 @@
 //DEPS com.squareup.okhttp3:mockwebserver3:5.1.0
 //DEPS com.squareup.okhttp3:okhttp-tls:5.1.0
 //SOURCES ../../LeaderLabeler.java SecureFront.java
-//SOURCES ../support/memory/*.java ../support/Folders.java ../support/Json.java ../support/Kubeconfigs.java ../support/SidecarCommand.java ../support/TestServer.java
-//SOURCES ../support/Wait.java
+//SOURCES ../support/memory/*.java ../support/Folders.java ../support/Json.java ../support/Kubeconfigs.java ../support/SidecarCommand.java
+//SOURCES ../support/TestServer.java ../support/Wait.java
 
 import java.io.IOException;
 import java.net.HttpURLConnection;

@@ -43,6 +43,7 @@ final class SecureServer implements AutoCloseable {
     private final Map<String, String> users = new ConcurrentHashMap<>();
     private final List<Request> requests = new CopyOnWriteArrayList<>();
     private final ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor();
+    private final Certificates authority;
     private final HttpsServer server;
     /** Asked about each bearer token that is not registered: the user, or null. */
     private volatile Function<String, String> tokens = token -> null;
@@ -57,8 +58,14 @@ final class SecureServer implements AutoCloseable {
      */
     record Request(String user, List<String> impersonated, String host, String serverName) {}
 
+    /** The same with a certificate for 127.0.0.1. */
+    SecureServer(Certificates authority) {
+        this(authority, authority.issue("kube-apiserver", Certificates.rsa(), "127.0.0.1"));
+    }
+
     /** Listens on a free port of 127.0.0.1 with this certificate. The pod {@code web-0} is in the namespace {@code default}. */
     SecureServer(Certificates authority, Certificates.Issued own) {
+        this.authority = authority;
         createPod("default", "web-0");
         try {
             server = HttpsServer.create(new InetSocketAddress(InetAddress.getByName("127.0.0.1"), 0), 0);
@@ -79,6 +86,11 @@ final class SecureServer implements AutoCloseable {
     /** {@code https://127.0.0.1:<port>}. */
     String url() {
         return "https://127.0.0.1:" + port();
+    }
+
+    /** The fields of a cluster in a {@link Kubeconfigs kubeconfig} that lead here. */
+    String cluster() {
+        return "server: \"%s\", certificate-authority-data: %s".formatted(url(), Kubeconfigs.base64(authority.authorityPem()));
     }
 
     int port() {
