@@ -62,8 +62,8 @@ import sun.misc.Signal;
  *
  * <p><b>Why.</b> Every pod write carries the resourceVersion of an observation. A write of {@code "true"}, and every fence of another pod,
  * in addition rests on an observation that is older than the leader's latest successful write of the Lease. Writes that only add missing
- * keys or take the own label off need no more, because they never write {@code "true"}. A pod that changes too often for that is first
- * <em>announced</em>: see {@link Elector}.
+ * keys or take the own label off need no more, because they never write {@code "true"}. For pods that change too often for that, see
+ * {@link Elector}.
  *
  * <p><b>What is not guaranteed.</b> Labels are routing, not fencing. An application that was leader may still be working when the next one
  * is labelled, and open connections survive a change of labels. Applications that need fencing use the epoch, which grows with every
@@ -1206,11 +1206,11 @@ final class KnownGroup {
     private String newest = "0";
     private long newestSequence;
     private boolean anotherBecameReady = true;
-    /** What the own pod announces, as far as the watch has shown it without a gap; null if it announces nothing. */
-    private Announcement announced;
+    /** What the watch has shown of each pod, as far back as there is no gap. */
+    private final Map<String, Watched> watched = new HashMap<>();
 
-    /** The own pod carries {@code epoch} in each version from the one observed at {@code sequence} to {@code version}. */
-    private record Announcement(String epoch, long sequence, String version) {}
+    /** Each version of a pod, from the one that was observed at {@code sequence} to {@code version}, has this epoch; null for none. */
+    private record Watched(String epoch, long sequence, String version) {}
 
     /** {@code sequence} gives each observation its place. */
     KnownGroup(Config config, LongSupplier sequence) {
@@ -1294,25 +1294,30 @@ final class KnownGroup {
         noteVersion(seen.version(), place);
     }
 
-    /** The watch, which leaves out no version of a pod, has shown the next one of this pod. */
-    void watched(Pod seen) {
-        if (!isSelf(seen.name())) {
-            return;
-        }
-        boolean continues = announced != null && announced.epoch().equals(seen.epoch());
-        long since = continues ? announced.sequence() : sequence.getAsLong();
-        announced = seen.isAnnounced() ? new Announcement(seen.epoch(), since, seen.version()) : null;
-    }
-
-    /** The watch has begun anew by a list: versions may be missing in between. */
+    /** The watch has begun anew by a list: versions may be missing before it. */
     void watchInterrupted() {
-        announced = null;
+        watched.clear();
     }
 
-    /** Whether the own pod has carried this announcement since before {@code place} in each version up to this one. */
-    boolean isAnnouncedSince(long place, String announcement, String version) {
-        return announced != null && announced.epoch().equals(announcement) && announced.version().equals(version)
-                && announced.sequence() < place;
+    /** The watch, which leaves out no version of a pod while it shows that at all, has shown the next one of this pod. */
+    void watchShowed(Pod seen) {
+        Watched last = watched.get(seen.name());
+        boolean isUnchanged = last != null && Objects.equals(last.epoch(), seen.epoch());
+        watched.put(seen.name(), new Watched(seen.epoch(), isUnchanged ? last.sequence() : sequence.getAsLong(), seen.version()));
+    }
+
+    /** The watch no longer shows this pod. */
+    void watchLost(String name) {
+        watched.remove(name);
+    }
+
+    /**
+     * Whether each version of this pod since before that place has had the same epoch. Only the watch can tell; for a version that it has
+     * not shown the answer is false.
+     */
+    boolean hasSameEpochSince(long place, Pod pod) {
+        Watched last = watched.get(pod.name());
+        return last != null && last.version().equals(pod.version()) && last.sequence() < place;
     }
 
     /** Whether a pod that a request of that place in the order has found is missing from a list that is newer, and was observed later. */
@@ -1439,6 +1444,7 @@ final class Requests {
     private static final long FIRST_RETRY = TimeUnit.MILLISECONDS.toNanos(50);
     /** So many requests to one object may follow each other at once; after that, two per retry-period. */
     private static final int BURST = 30;
+    private static final String CONFLICT = "409 conflict";
 
     private final RandomGenerator random;
     private final long retryPeriod;
@@ -1530,6 +1536,11 @@ final class Requests {
         return backoff == null ? 0 : backoff.conflicts;
     }
 
+    /** Whether the latest request to the object was refused, and not only because the object had changed. */
+    boolean isRefused(String target) {
+        return failure(target) != null && !CONFLICT.equals(failure(target));
+    }
+
     /** What the latest request to the object was answered; null if it did not fail. */
     String failure(String target) {
         Backoff backoff = backoffs.get(target);
@@ -1539,7 +1550,8 @@ final class Requests {
     /**
      * Retries after failures back off from 50 ms to retry-period. The first conflict is retried at once, because it only means that the
      * observation was stale, and the next ones after 50 ms on average, because each try is as likely to succeed as the last: at random,
-     * because the other program may write at regular intervals. A successful read does not reset the back-off of a failing write.
+     * also where the budget is spent, because the other program may write at regular intervals. A successful read does not reset the
+     * back-off of a failing write.
      */
     void answered(Effect.Request request, Reply reply, long now) {
         String target = target(request);
@@ -1549,8 +1561,9 @@ final class Requests {
             long pause = jittered(Math.min(retryPeriod, FIRST_RETRY << Math.min(backoff.failures++, 10)));
             backoff.until = now + Math.max(pause, Math.min(failed.pauseNanos(), longestPause));
         } else if (reply instanceof Reply.Conflict) {
-            Backoff backoff = backOff(target, request, "409 conflict");
-            backoff.until = now + (backoff.conflicts++ == 0 ? 0 : (long) (2 * Math.min(retryPeriod, FIRST_RETRY) * random.nextDouble()));
+            Backoff backoff = backOff(target, request, CONFLICT);
+            long pause = backoff.conflicts++ == 0 ? 0 : (long) (2 * Math.min(retryPeriod, FIRST_RETRY) * random.nextDouble());
+            backoff.until = Math.max(now, budgetAt(target, 2)) + pause;
         } else {
             backoffs.computeIfPresent(target, (same, backoff) ->
                     backoff.request == request.getClass() || now > backoff.until + 2 * retryPeriod ? null : backoff);
@@ -1609,11 +1622,12 @@ final class Counters {
  * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
  * however late. No clock is involved; clocks decide only how soon, never whether.
  *
- * <p><b>Busy pods.</b> If other programs change a pod all the time, no observation of it is older than a renewal and still the newest. A
- * follower need not be fenced then: a pod that is newer than the list and not labelled is harmless ({@link #isHarmless}). The leader's own
- * pod is announced: the leader writes its epoch with the word {@code announced} into the annotation, and renews the Lease. From then on
- * {@code true} may rest on any version that the watch has shown, as long as each one since has carried the announcement. A later winner of
- * the Lease has listed the group after the renewal, so it finds the announcement and fences the pod before it promotes its own.
+ * <p><b>Busy pods.</b> If other programs change a pod all the time, no observation of it is older than a renewal and still the newest. It is
+ * enough then that the watch has shown each version since an older observation, and that all have the same epoch, because a later leader
+ * would have written its own ({@link #isCovered}). But a later leader need not fence a pod that is newer than the list and not labelled:
+ * that pod is harmless ({@link #isHarmless}). Before a leader labels its own pod on such a version, it therefore <em>announces</em> that: it
+ * writes its epoch with the word {@code announced} into the annotation, and renews the Lease. A later winner has listed the group after
+ * that, so it finds the announcement and fences the pod before it promotes its own.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
@@ -1762,7 +1776,7 @@ final class Elector {
                 group.observe(listed.pods(), listed.version(), now).forEach(this::rereadIfItMatters);
             }
             case Event.PodUpdated updated -> {
-                group.watched(updated.pod());
+                group.watchShowed(updated.pod());
                 group.observe(updated.pod(), now);
             }
             case Event.PodRemoved removed -> onPodRemoved(removed.name(), removed.version());
@@ -1784,9 +1798,7 @@ final class Elector {
     }
 
     private void onPodRemoved(String name, String version) {
-        if (group.isSelf(name)) {
-            group.watchInterrupted();
-        }
+        group.watchLost(name);
         Observation last = group.get(name);
         if (group.observeRemoved(name, version) && last != null) {
             rereadIfItMatters(last.pod());
@@ -2320,10 +2332,9 @@ final class Elector {
     private boolean fence(Role.Leading leading, List<Observation> unfenced) {
         boolean needsRenewal = false;
         for (Observation other : unfenced) {
-            String failure = requests.failure(other.pod().name());
-            if (failure != null && unlabelledSince != NEVER) {
-                warn(Matter.FENCE_FAILS, "promotion waits for the fence of pod " + other.pod().name() + " answer=\"" + failure
-                        + "\"; grant the sidecar the right to patch it, or delete it");
+            if (requests.isRefused(other.pod().name()) && unlabelledSince != NEVER) {
+                warn(Matter.FENCE_FAILS, "promotion waits for the fence of pod " + other.pod().name() + " answer=\""
+                        + requests.failure(other.pod().name()) + "\"; grant the sidecar the right to patch it, or delete it");
             }
             needsRenewal |= !patchUnderLease(leading, other, "false", fencingEpoch(leading, other.pod()));
         }
@@ -2384,7 +2395,7 @@ final class Elector {
     }
 
     /**
-     * A leader's pod write, under the rule that keeps every pod but one from being labelled: it rests on an observation older than the
+     * A leader's pod write, under the rule that keeps every pod but one from being labelled: it rests on what was observed before the
      * latest successful write of the Lease. Returns false if the Lease has to be renewed first.
      */
     private boolean patchUnderLease(Role.Leading leading, Observation observation, String leadership, String epoch) {
@@ -2402,13 +2413,14 @@ final class Elector {
     }
 
     /**
-     * The observation is older than the latest successful write of the Lease; or the own pod's announcement is, and every version since has
-     * it. Another leader's fence removes it, and the watch shows that even if another program restores it afterwards.
+     * Whether the observation is older than the latest successful write of the Lease, or an earlier one is that has the same epoch as each
+     * version since. A later leader writes its epoch to every pod, and the watch shows that even if another program restores the former one
+     * afterwards. But it writes nothing to a pod that it takes for harmless, so the own pod must be announced as well.
      */
     private boolean isCovered(Role.Leading leading, Observation observation) {
         Pod pod = observation.pod();
-        return observation.sequence() < leading.writableBefore || group.isSelf(pod.name())
-                && group.isAnnouncedSince(leading.writableBefore, Pod.announcement(leading.epoch), pod.version());
+        return observation.sequence() < leading.writableBefore || group.hasSameEpochSince(leading.writableBefore, pod)
+                && (!group.isSelf(pod.name()) || Pod.announcement(leading.epoch).equals(pod.epoch()));
     }
 
     /** A leader that could not be labelled for a lease-duration, for whatever reason, only blocks the others and must release the Lease. */

@@ -409,6 +409,27 @@ class AdversityTest {
         return bench.asked().contains("PATCH web-0 true");
     }
 
+    /** The pod changes while each renewal is under way, so none is younger than the newest version of the pod. */
+    @Test
+    void a_labelled_pod_whose_sidecar_is_dead_is_fenced_even_if_it_changes_all_the_time() {
+        bench.createParticipant("web-1");
+        bench.edit("web-1", "true", "true", "1");
+        boolean[] met = {false};
+        bench.answer(request -> {
+            boolean isFirst = ElectorBench.isPatch(request, "web-1") && !met[0];
+            if (request instanceof Effect.PutLease || isFirst) {
+                met[0] |= isFirst;
+                bench.annotate("web-1", Map.of("note", "busy " + request.sequence()));
+            }
+            return null;
+        });
+        bench.start();
+        bench.run(1000);
+        assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
+        assertFalse(bench.pod("web-1").isLabelled());
+        assertEquals("", logged(Level.WARN), "a conflict is no reason to grant a right");
+    }
+
     @Test
     void an_announced_pod_blocks_the_promotion_even_if_it_changes() {
         bench.createParticipant("web-1");

@@ -333,9 +333,25 @@ class ElectorTest {
     }
 
     @Test
-    void a_leader_renews_before_it_heals() {
+    void a_leader_renews_before_it_labels_its_pod_again() {
+        bench.lead();
+        bench.edit(SELF, "false", "true", bench.status().epoch());
+        bench.run(100);
+        assertEquals(List.of("PUT web-0", "PATCH web-0 true"), bench.asked());
+    }
+
+    @Test
+    void a_leader_takes_a_label_off_at_once_that_comes_without_a_new_epoch() {
         bench.lead();
         bench.edit("web-1", "true", "true", bench.status().epoch());
+        bench.run(100);
+        assertEquals(List.of("PATCH web-1 false"), bench.asked());
+    }
+
+    @Test
+    void a_leader_renews_before_it_fences_a_pod_that_has_another_epoch() {
+        bench.lead();
+        bench.edit("web-1", "true", "true", "1000000");
         bench.run(100);
         assertEquals(List.of("PUT web-0", "PATCH web-1 false"), bench.asked());
     }

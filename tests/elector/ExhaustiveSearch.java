@@ -78,9 +78,22 @@ final class ExhaustiveSearch {
         return Simulation.play(script, new Deviations(deviations), log);
     }
 
-    /** The first finding in a script of that name, with all pairs; null if there is none. For another program: see PatchedProgram. */
-    static String violated(String scriptName) {
-        List<Finding> found = play(Script.named(scriptName), 1, 1).findings();
+    /** The same for a schedule as {@link Finding} names it, such as {@code crash of 2: 4:LATE 9:HELD:2}. */
+    static Violation replay(String schedule, List<String> log) {
+        int colon = schedule.indexOf(':');
+        return replay(Script.named(schedule.substring(0, colon)), Deviation.parse(schedule.substring(colon + 1)), log);
+    }
+
+    /**
+     * The violation in one schedule, or the first finding in a script of that name, with all pairs; null if there is none. For another
+     * program: see PatchedProgram.
+     */
+    static String violated(String scheduleOrScript) {
+        if (scheduleOrScript.contains(":")) {
+            Violation violation = replay(scheduleOrScript, null);
+            return violation == null ? null : violation.invariant() + ": " + violation.getMessage();
+        }
+        List<Finding> found = play(Script.named(scheduleOrScript), 1, 1).findings();
         return found.isEmpty() ? null : found.get(0).toString();
     }
 

@@ -51,9 +51,7 @@ final class OtherControllers {
 
     /**
      * Annotations or status of pods change ten times a second: of all pods, at random times; or exactly every 100 ms, of all pods, of one,
-     * or of those that are neither the holder's nor labelled nor announced. A leader cannot fence a pod that changes exactly so often,
-     * since an observation, a renewal and a patch take two round trips of 50 ms: regular writers come to an end earlier, and spare a pod
-     * that is labelled, or announced, and whose sidecar is dead.
+     * or of those that are neither the holder's nor labelled nor announced.
      */
     void keepPodsBusy(long until) {
         if (world.now() < busyUntil) {
@@ -69,9 +67,8 @@ final class OtherControllers {
         }
         for (SimulatedPod pod : busy) {
             if (isRegular) {
-                keepBusy(pod, (world.now() + until) / 2, () -> BUSY_PAUSE, stored -> sparesLeader
-                        ? stored.isLabelledOrAnnounced() || world.server.isHolder(pod.name())
-                        : stored.isLabelledOrAnnounced() && pod.process() == null);
+                keepBusy(pod, until, () -> BUSY_PAUSE, stored -> sparesLeader
+                        && (stored.isLabelledOrAnnounced() || world.server.isHolder(pod.name())));
             } else {
                 keepBusy(pod, until, BUSY_PAUSE);
             }

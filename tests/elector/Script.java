@@ -1,5 +1,6 @@
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 
@@ -46,7 +47,7 @@ record Script(String name, int members, boolean setUp, Handover handover, Consum
         return new Mix(draw, deviations.faults(), members, handover);
     }
 
-    /** All situations, each with two and with three members; where one makes a difference, with one, too. */
+    /** All situations, nearly each with two and with three members; where one makes a difference, with one, too. */
     static List<Script> all() {
         List<Script> scripts = new ArrayList<>();
         scripts.addAll(starting(1));
@@ -56,6 +57,7 @@ record Script(String name, int members, boolean setUp, Handover handover, Consum
             scripts.addAll(failing(members));
             scripts.addAll(tampering(members));
         }
+        scripts.add(busyLeaderDeposed(2));
         return scripts;
     }
 
@@ -111,6 +113,21 @@ record Script(String name, int members, boolean setUp, Handover handover, Consum
                     leadersProcess(world).ifPresent(SimulatedProcess::stop);
                     world.playFor(1500 * MS);
                 }));
+    }
+
+    /**
+     * A leader has lost its label, and its pod changes faster than it can be read, covered by a renewal, and written. After two conflicts and
+     * a pause the leader announces that it will label the pod, and renews the Lease. Then it loses the Lease.
+     */
+    private static Script busyLeaderDeposed(int members) {
+        return script("busy leader loses the Lease", members, world -> {
+            String leader = leader(world).name();
+            world.server.editPod(leader, Map.of(world.mix.leadershipLabel, "false"), Map.of());
+            for (long micros : List.of(410, 820, 26_240, 26_650, 27_060, 27_470)) {
+                world.after(micros * MS / 1000, () -> world.server.touchPod(leader, false));
+            }
+            world.after(26_900 * MS / 1000, () -> world.server.editLease(Map.of("holderIdentity", ""), Map.of()));
+        }, 250 * MS);
     }
 
     private static SimulatedPod leader(Simulation world) {
