@@ -1209,8 +1209,8 @@ final class KnownGroup {
     /** What the watch has shown of each pod, as far back as there is no gap. */
     private final Map<String, Watched> watched = new HashMap<>();
 
-    /** Each version of a pod, from the one that was observed at {@code sequence} to {@code version}, has this epoch; null for none. */
-    private record Watched(String epoch, long sequence, String version) {}
+    /** Each version of a pod from the one that was observed at {@code sequence} to {@code version} has this label and epoch. */
+    private record Watched(String leadership, String epoch, long sequence, String version) {}
 
     /** {@code sequence} gives each observation its place. */
     KnownGroup(Config config, LongSupplier sequence) {
@@ -1273,6 +1273,7 @@ final class KnownGroup {
         pods.clear();
         stale.clear();
         removed.clear();
+        watched.clear();
         known = false;
         listed = "0";
         newest = "0";
@@ -1302,8 +1303,9 @@ final class KnownGroup {
     /** The watch, which leaves out no version of a pod while it shows that at all, has shown the next one of this pod. */
     void watchShowed(Pod seen) {
         Watched last = watched.get(seen.name());
-        boolean isUnchanged = last != null && Objects.equals(last.epoch(), seen.epoch());
-        watched.put(seen.name(), new Watched(seen.epoch(), isUnchanged ? last.sequence() : sequence.getAsLong(), seen.version()));
+        boolean isSame = last != null && Objects.equals(last.leadership(), seen.leadership()) && Objects.equals(last.epoch(), seen.epoch());
+        long since = isSame ? last.sequence() : sequence.getAsLong();
+        watched.put(seen.name(), new Watched(seen.leadership(), seen.epoch(), since, seen.version()));
     }
 
     /** The watch no longer shows this pod. */
@@ -1312,10 +1314,10 @@ final class KnownGroup {
     }
 
     /**
-     * Whether each version of this pod since before that place has had the same epoch. Only the watch can tell; for a version that it has
-     * not shown the answer is false.
+     * Whether each version of this pod since before that place has had the same leadership label and epoch. Only the watch can tell; for a
+     * version that it has not shown the answer is false.
      */
-    boolean hasSameEpochSince(long place, Pod pod) {
+    boolean isSameSince(long place, Pod pod) {
         Watched last = watched.get(pod.name());
         return last != null && last.version().equals(pod.version()) && last.sequence() < place;
     }
@@ -1622,12 +1624,12 @@ final class Counters {
  * participant that wins the Lease later fences the pod, which changes it, so the API server refuses a {@code true} that arrives late,
  * however late. No clock is involved; clocks decide only how soon, never whether.
  *
- * <p><b>Busy pods.</b> If other programs change a pod all the time, no observation of it is older than a renewal and still the newest. It is
- * enough then that the watch has shown each version since an older observation, and that all have the same epoch, because a later leader
- * would have written its own ({@link #isCovered}). But a later leader need not fence a pod that is newer than the list and not labelled:
- * that pod is harmless ({@link #isHarmless}). Before a leader labels its own pod on such a version, it therefore <em>announces</em> that: it
- * writes its epoch with the word {@code announced} into the annotation, and renews the Lease. A later winner has listed the group after
- * that, so it finds the announcement and fences the pod before it promotes its own.
+ * <p><b>Busy pods.</b> If other programs change a pod all the time, no observation of it is older than a renewal and still the newest. It
+ * is enough then that the watch has shown each version since an older observation, and that all have the same label and epoch, because a
+ * later leader would have changed them ({@link #isCovered}). But a later leader need not fence a pod that is newer than the list and not
+ * labelled: that pod is harmless ({@link #isHarmless}). Before a leader labels its own pod on such a version, it therefore
+ * <em>announces</em> that: it writes its epoch with the word {@code announced} into the annotation, and renews the Lease. A later winner has
+ * listed the group after that, so it finds the announcement and fences the pod before it promotes its own.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
@@ -2413,13 +2415,14 @@ final class Elector {
     }
 
     /**
-     * Whether the observation is older than the latest successful write of the Lease, or an earlier one is that has the same epoch as each
-     * version since. A later leader writes its epoch to every pod, and the watch shows that even if another program restores the former one
-     * afterwards. But it writes nothing to a pod that it takes for harmless, so the own pod must be announced as well.
+     * Whether the observation is older than the latest successful write of the Lease, or an earlier one is that has the same label and
+     * epoch as each version since. A later leader's fence or promotion changes them, and the watch shows that even if another program
+     * restores the former ones. But a later leader writes nothing to a pod that it takes for harmless, so the own pod must be announced as
+     * well.
      */
     private boolean isCovered(Role.Leading leading, Observation observation) {
         Pod pod = observation.pod();
-        return observation.sequence() < leading.writableBefore || group.hasSameEpochSince(leading.writableBefore, pod)
+        return observation.sequence() < leading.writableBefore || group.isSameSince(leading.writableBefore, pod)
                 && (!group.isSelf(pod.name()) || Pod.announcement(leading.epoch).equals(pod.epoch()));
     }
 

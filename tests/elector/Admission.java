@@ -14,7 +14,7 @@ import java.util.function.BiConsumer;
 final class Admission {
 
     /** What becomes of a pod write: of the leadership label, of the epoch annotation, or of none of our keys. */
-    enum Rewrite { LABEL_REMOVED, LABEL_FALSE, LABEL_CAPITALISED, LABELS_REMOVED, EPOCH_REMOVED, NOTE_ADDED }
+    enum Rewrite { LABEL_REMOVED, LABEL_FALSE, LABEL_CAPITALISED, LABELS_REMOVED, EPOCH_REMOVED, EPOCH_KEPT, NOTE_ADDED }
 
     /** What becomes of a write of the Lease. */
     enum LeaseRewrite {
@@ -134,6 +134,7 @@ final class Admission {
                 labels.put(SimulatedServer.PARTICIPATION, null);
             }
             case EPOCH_REMOVED -> annotations.put(SimulatedServer.EPOCH, null);
+            case EPOCH_KEPT -> annotations.remove(SimulatedServer.EPOCH);
             case NOTE_ADDED -> annotations.put(SimulatedServer.WEBHOOK_NOTE, Long.toString(world.now()));
         }
         meta.put("labels", labels);

@@ -430,6 +430,20 @@ class AdversityTest {
         assertEquals("", logged(Level.WARN), "a conflict is no reason to grant a right");
     }
 
+    /** The former leader does not know the Lease's latest state, and must not fight the new one. */
+    @Test
+    void a_label_that_a_later_leader_has_set_is_not_taken_off_even_if_a_policy_keeps_its_epoch_from_the_pod() {
+        bench.lead();
+        bench.edit("web-1", "false", "true", "0");
+        bench.run(5000);
+        bench.hold(request -> request instanceof Effect.PutLease || request instanceof Effect.GetLease);
+        bench.mark();
+        bench.edit("web-1", "true", "true", bench.pod("web-1").epoch());
+        bench.run(1000);
+        assertEquals(List.of("PUT web-0"), bench.asked());
+        assertTrue(bench.pod("web-1").isLabelled());
+    }
+
     @Test
     void an_announced_pod_blocks_the_promotion_even_if_it_changes() {
         bench.createParticipant("web-1");

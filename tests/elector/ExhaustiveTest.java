@@ -7,12 +7,10 @@ import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /**
  * Plays the schedules near the ordinary ones: see {@link ExhaustiveSearch} and {@link Script}.
@@ -84,34 +82,47 @@ class ExhaustiveTest {
     }
 
     /**
-     * What the search is for: none of the schedules that were drawn shows these faults. Two were once in the program; the others are rules
-     * less, and there the schedule that the search found is played alone, since the search takes half a minute. Where the course of the script
-     * changes, its name alone, without deviations, makes the search find another.
+     * A rule less, and a schedule that shows it.
+     *
+     * @param name what the program now does
+     * @param schedule or the name of a script, in which the search finds one
      */
-    @ParameterizedTest(name = "{0}")
-    @MethodSource
-    void the_search_notices_when(String fault, String scheduleOrScript, List<PatchedProgram.Edit> edits) {
-        String violated = PatchedProgram.with(List.of(edits)).violated(1, scheduleOrScript);
-        System.out.println("exhaustive: " + fault + ": " + violated);
-        assertTrue(violated != null, "nothing is violated");
+    private record Fault(String name, String schedule, PatchedProgram.Edit... edits) {
+        @Override
+        public String toString() {
+            return name;
+        }
     }
 
-    static Stream<Arguments> the_search_notices_when() {
-        return Stream.of(
-                Arguments.of("a 404 removes a pod that was observed since", "leader's pod replaced under its name of 2",
-                        List.of(PatchedProgram.method("KnownGroup.observeMissing", "return original(name, Long.MAX_VALUE);"))),
-                Arguments.of("a 404 removes a Lease that was observed since", "first election with a Lease that somebody creates of 1",
-                        List.of(PatchedProgram.method("KnownLease.observeMissing", "original(Long.MAX_VALUE, now, wallClock);"),
-                                // What is read next would contradict that, and the process would start anew.
-                                PatchedProgram.method("KnownLease.isContradictedBy",
-                                        "return observedSequence < requestSequence && isOlder(reply.version());"))),
-                Arguments.of("an announced pod passes for harmless", "busy leader loses the Lease of 2: 1:LATE 35:HELD:3",
-                        List.of(PatchedProgram.method("isHarmless", "return !pod.isLabelled() && hasChangedSinceList(leading, pod);"))),
-                Arguments.of("a leader does not announce that it will label its pod", "busy leader loses the Lease of 2: 3:HELD:8 14:BROKEN",
-                        List.of(PatchedProgram.method("isCovered", "return observation.sequence() < leading.writableBefore"
-                                + " || group.hasSameEpochSince(leading.writableBefore, observation.pod());"))),
-                Arguments.of("a fence takes off a later leader's label", "busy leader loses the Lease of 2: 1:LATE",
-                        List.of(PatchedProgram.method("isCovered", "return original() || !group.isSelf(observation.pod().name());"))));
+    /**
+     * What the search is for: none of the schedules that were drawn shows these. The first two were once in the program. For the others the
+     * schedule is played that the search found, since it takes half a minute to find it; where the course of the script changes, the
+     * script's name alone makes the search find another.
+     */
+    private static final List<Fault> FAULTS = List.of(
+            new Fault("a 404 removes a pod that was observed since", "leader's pod replaced under its name of 2",
+                    PatchedProgram.method("KnownGroup.observeMissing", "return original(name, Long.MAX_VALUE);")),
+            new Fault("a 404 removes a Lease that was observed since", "first election with a Lease that somebody creates of 1",
+                    PatchedProgram.method("KnownLease.observeMissing", "original(Long.MAX_VALUE, now, wallClock);"),
+                    // What is read next would contradict that, and the process would start anew.
+                    PatchedProgram.method("KnownLease.isContradictedBy",
+                            "return observedSequence < requestSequence && isOlder(reply.version());")),
+            new Fault("an announced pod passes for harmless", "busy leader loses the Lease of 2: 1:LATE 35:HELD:3",
+                    PatchedProgram.method("isHarmless", "return !pod.isLabelled() && hasChangedSinceList(leading, pod);")),
+            new Fault("a fence takes off a later leader's label", "busy leader loses the Lease of 2: 1:LATE",
+                    PatchedProgram.method("isCovered", "return original() || !group.isSelf(observation.pod().name());")));
+
+    /** One program with all edits: the variant of a fault is its place in the list, from 1 on. */
+    private static final class Patched {
+        static final PatchedProgram PROGRAM = PatchedProgram.with(FAULTS.stream().map(fault -> List.of(fault.edits)).toList());
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @FieldSource("FAULTS")
+    void the_search_notices_when(Fault fault) {
+        String violated = Patched.PROGRAM.violated(FAULTS.indexOf(fault) + 1, fault.schedule);
+        System.out.println("exhaustive: " + fault + ": " + violated);
+        assertTrue(violated != null, "nothing is violated");
     }
 
     /** A setting from the environment, else from the system properties; null if neither has it. */

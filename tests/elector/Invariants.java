@@ -58,6 +58,8 @@ final class Invariants {
         if (is && !was) {
             labels.putOn(sender, after);
             handovers.putOn(sender, after);
+        } else if (is && sender.request() instanceof Effect.PatchPod patch && "true".equals(patch.leadership())) {
+            labels.keptOn(sender.process(), patch, after);
         } else if (was && !is) {
             handovers.takenOff(sender, before);
             world.workload.processes().stream().filter(p -> p.pod().uid().equals(before.uid())).forEach(leases::leadsInVain);

@@ -96,6 +96,13 @@ final class LabelInvariants {
         latest.put(after.uid(), new Labelling(process, world.now(), isLost ? 0 : Long.parseLong(epoch)));
     }
 
+    /** A process has won anew, and labelled its pod, which was still labelled: who won before may not take this label off, either. */
+    void keptOn(SimulatedProcess process, Effect.PatchPod patch, StoredPod after) {
+        if (patch != outdatedRequest && world.server.history() == 0) {
+            latest.computeIfPresent(after.uid(), (uid, before) -> new Labelling(process, before.at(), Long.parseLong(patch.epoch())));
+        }
+    }
+
     /** The epoch, which applications use as a fencing token, never goes back, unless etcd was restored. */
     private void epochGrows(SimulatedProcess process, long epoch) {
         String uid = process.pod().uid();

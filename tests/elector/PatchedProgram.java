@@ -23,26 +23,23 @@ import javax.tools.ToolProvider;
  * loader of its own, so that a simulation that is asked for here plays the changed program.
  *
  * <p>One compiled program holds many variants, each of which has some of the changes: to compile and to warm up one for each would take
- * longer than to play it. Which variant is played is a static field of this class, as that loader sees it, so an instance plays one at
- * a time.
+ * longer than to play it. Each thread plays a variant of its own; this class, as that loader sees it, knows which.
  */
 final class PatchedProgram {
 
     private static final String FILE = "LeaderLabeler.java";
 
-    /** The variant that is played, counted from 1: read by the changed program, set only in its class loader. */
-    static int played;
+    /** The variant that the thread plays, counted from 1, and whoever it starts: set only in the class loader of the changed program. */
+    private static final ThreadLocal<Integer> PLAYED = new InheritableThreadLocal<>();
 
-    private final Map<String, byte[]> compiled;
-    private final java.lang.reflect.Field choice;
+    private final java.lang.reflect.Method choice;
     private final java.lang.reflect.Method simulation;
     private final java.lang.reflect.Method search;
 
     private PatchedProgram(Map<String, byte[]> compiled) {
-        this.compiled = compiled;
         try {
             Loader loader = new Loader(compiled);
-            choice = loader.loadClass("PatchedProgram").getDeclaredField("played");
+            choice = loader.loadClass("PatchedProgram").getDeclaredMethod("play", int.class);
             simulation = loader.loadClass("Simulation").getDeclaredMethod("violated", long.class, String.class);
             simulation.setAccessible(true);
             search = loader.loadClass("ExhaustiveSearch").getDeclaredMethod("violated", String.class);
@@ -63,7 +60,7 @@ final class PatchedProgram {
     private record Snippet(String text, String replacement) implements Edit {
         @Override
         public String apply(SourceText source, int variant) {
-            return source.replace(text, "(" + isPlayed(variant) + " ? " + replacement + " : " + text + ")");
+            return source.replace(text, "(" + condition(variant) + " ? " + replacement + " : " + text + ")");
         }
     }
 
@@ -92,8 +89,18 @@ final class PatchedProgram {
     }
 
     /** The condition, as source text, under which the changes of {@code variant} hold. */
-    static String isPlayed(int variant) {
-        return "PatchedProgram.played == " + variant;
+    static String condition(int variant) {
+        return "PatchedProgram.isPlayed(" + variant + ")";
+    }
+
+    /** Whether the thread plays this variant. The changed program asks. */
+    static boolean isPlayed(int variant) {
+        Integer played = PLAYED.get();
+        return played != null && played == variant;
+    }
+
+    private static void play(int variant) {
+        PLAYED.set(variant);
     }
 
     /** Applies the changes of each variant and compiles; AssertionError if one does not apply or the outcome does not compile. */
@@ -105,11 +112,6 @@ final class PatchedProgram {
             }
         }
         return new PatchedProgram(compile(source));
-    }
-
-    /** The same program once more, to be played at the same time. */
-    PatchedProgram again() {
-        return new PatchedProgram(compiled);
     }
 
     /** {@link Simulation#violated} of the program with the changes of {@code variant}, counted from 1. */
@@ -124,7 +126,7 @@ final class PatchedProgram {
 
     private String invoke(int variant, java.lang.reflect.Method violated, Object... arguments) {
         try {
-            choice.setInt(null, variant);
+            choice.invoke(null, variant);
             return (String) violated.invoke(null, arguments);
         } catch (IllegalAccessException e) {
             throw new AssertionError(e);

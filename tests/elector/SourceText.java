@@ -44,7 +44,7 @@ final class SourceText {
         String modifiers = grammar.substring(method.start, method.name).replaceAll("@\\w+\\s*", "");
         String original = oldName + "(" + parameterNames(method).collect(Collectors.joining(", ")) + ")";
         String newBody = ORIGINAL_CALL.matcher(body).replaceAll(call -> call.group(1).isEmpty() ? oldName + "(" : original);
-        String changed = grammar.substring(method.start, method.body) + "{ if (" + PatchedProgram.isPlayed(variant) + ") { " + newBody + " }"
+        String changed = grammar.substring(method.start, method.body) + "{ if (" + PatchedProgram.condition(variant) + ") { " + newBody + " }"
                 + (modifiers.contains("void ") ? " else { " + original + "; }" : " return " + original + ";") + " }";
         return text.substring(0, method.start) + changed + "\n\n    " + modifiers + oldName + text.substring(method.parameters);
     }
