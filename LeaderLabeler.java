@@ -2510,7 +2510,8 @@ final class Elector {
      * back, so a process that ends, and cannot take the label off later, waits for a renewal, as long as it waits for a fence.
      */
     private boolean isLabelOfOtherProcess(Role.Releasing releasing) {
-        return lease.namesPod(config.pod(), group.uid()) && (!isTerminating() || lease.renewedAt() > releasing.since);
+        return !isHeldBySelf() && lease.namesPod(config.pod(), group.uid())
+                && (!isTerminating() || lease.renewedAt() > releasing.since);
     }
 
     /** Whether the own pod is announced and there is no label that a successor could take over. */

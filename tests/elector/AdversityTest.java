@@ -483,6 +483,23 @@ class AdversityTest {
         assertTrue(bench.keys(SELF).startsWith("false true 0@"), bench.keys(SELF));
     }
 
+    /** Its last renewal is executed after SIGTERM, and no release gets through before the lease has expired. */
+    @Test
+    void a_leader_that_cannot_release_the_lease_takes_its_label_off_though_its_own_renewal_came_late() {
+        bench = new ElectorBench(TestConfig.config().timing(Duration.ofSeconds(2), Duration.ofMillis(1500), Duration.ofSeconds(1)).build());
+        bench.lead();
+        bench.hold(Effect.PutLease.class::isInstance);
+        bench.run(1100); // the renewal is sent
+        bench.turn(new Event.Stop());
+        bench.run(1);
+        bench.answer(request -> request instanceof Effect.PutLease put && !put.lease().isHeld() ? new Reply.NotSent() : null);
+        bench.hold(request -> false);
+        bench.run(100);
+        bench.touchLease("note", "touched");
+        bench.run(2800); // less than it waits for the fence of a new holder
+        assertFalse(bench.pod(SELF).isLabelled(), bench.asked().toString());
+    }
+
     // --- Pods that cannot be labelled --------------------------------------------------------------------------------
 
     @Test

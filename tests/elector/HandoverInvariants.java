@@ -254,7 +254,7 @@ final class HandoverInvariants {
         Move ended = move;
         move = null;
         if (ended != null && sender.process() != null && sender.process() != ended.from && isUndisturbed(ended, after.name())) {
-            moved(ended, sender.process());
+            moved(ended, sender.process(), ((Effect.PatchPod) sender.request()).epoch());
         }
     }
 
@@ -274,14 +274,15 @@ final class HandoverInvariants {
     }
 
     /** I3: off and on are adjacent requests of the new leader, and adjacent changes of labels. */
-    private void moved(Move ended, SimulatedProcess to) {
+    private void moved(Move ended, SimulatedProcess to, String epoch) {
         SimulatedProcess by = ended.offBy;
         boolean byThird = by != null && by != ended.from && by != to;
         if (by == ended.from && !ended.isExpected() || byThird && (toldToGo.containsKey(by.pod().uid()) || by.sinceGivingBack() >= 0)) {
             return; // nobody could be expected to take over, or whoever took over was told to go as well, or could not be labelled
         }
         Invariants.require(by == to, "I3", () -> "the label of " + ended.from + " was taken off by " + by + ", not by its successor " + to);
-        boolean joined = othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
+        boolean wonAnew = ended.off instanceof Effect.PatchPod off && !epoch.equals(off.epoch()); // and fences everybody once more
+        boolean joined = wonAnew || othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
         Invariants.require(joined || to.patchedBeforeTrue() == ended.off, "I3",
                 () -> to + " wrote " + to.patchedBeforeTrue() + " between " + ended.off + " and its promotion");
         boolean severalWere = world.mix.isOn(Fault.FOREIGN_TRUE); // labelled: these are fenced at the same time
