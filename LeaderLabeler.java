@@ -1628,8 +1628,8 @@ final class Counters {
  * is enough then that the watch has shown each version since an older observation, and that all have the same label and epoch, because a
  * later leader would have changed them ({@link #isCovered}). But a later leader need not fence a pod that is newer than the list and not
  * labelled: that pod is harmless ({@link #isHarmless}). Before a leader labels its own pod on such a version, it therefore
- * <em>announces</em> that: it writes its epoch with the word {@code announced} into the annotation, and renews the Lease. A later winner has
- * listed the group after that, so it finds the announcement and fences the pod before it promotes its own.
+ * <em>announces</em> that: it writes its epoch with the word {@code announced} into the annotation, and renews the Lease. A later winner
+ * has listed the group after that, so it finds the announcement and fences the pod before it promotes its own.
  *
  * <p>An instance is driven by one thread. {@link #on} takes an event, observes what it shows, then lets the rules of the present role
  * decide what to send next. A rule that cannot act yet does nothing and is asked again after the next event; one that waits for a time
