@@ -1080,7 +1080,7 @@ final class KnownLease {
         if (!isHeld() || !lease.holder().equals(pod) || claim() != null && !namesPod(pod, uid)) {
             return false;
         }
-        return lease.hasTimesOf(ownLease) || attempts.stream().anyMatch(lease::hasTimesOf)
+        return isAsWritten() || attempts.stream().anyMatch(lease::hasTimesOf)
                 || claim() != null && (claim().isSameWin(firstClaim) || claim().isSameWin(ownClaim));
     }
 
@@ -1091,9 +1091,13 @@ final class KnownLease {
         attempts.clear(); // they rested on older versions
     }
 
-    /** Whether the record is the latest that this process is known to have written, perhaps with other metadata. */
+    /**
+     * Whether the record is the latest that this process is known to have written, perhaps with other metadata. Where a webhook gives all
+     * Leases the same times, another claim tells those of a second process.
+     */
     boolean isAsWritten() {
-        return isHeld() && lease.hasTimesOf(ownLease);
+        return isHeld() && lease.hasTimesOf(ownLease)
+                && (lease.annotation() == null || lease.annotation().equals(ownLease.annotation()));
     }
 
     boolean isGone(String uid) {

@@ -209,6 +209,19 @@ class AdversityTest {
     }
 
     @Test
+    void a_second_process_for_the_same_pod_is_told_by_its_claim_where_a_webhook_gives_all_leases_the_same_times() {
+        Instant same = Instant.parse("2030-01-01T00:00:00Z");
+        bench.rewriteLeases((spec, annotations) -> {
+            spec.put("acquireTime", "2030-01-01T00:00:00.000000Z");
+            spec.put("renewTime", "2030-01-01T00:00:00.000000Z");
+        });
+        bench.lead();
+        bench.writeBack(new Claim(SELF, bench.pod(SELF).uid(), same, same));
+        bench.run(Duration.ofSeconds(10));
+        assertFalse(bench.asked().contains("PUT web-0"), bench.asked().toString());
+    }
+
+    @Test
     void a_lease_that_is_emptied_too_seldom_to_spend_the_budget_is_contention_as_well() {
         bench.lead();
         for (int second = 0; second < 118; second += 2) {
