@@ -37,7 +37,7 @@ final class ExhaustiveSearch {
     record Finding(Script script, List<Deviation> deviations, Violation violation) {
         @Override
         public String toString() {
-            return script + ": " + Deviation.show(deviations) + " breaks " + violation.invariant() + ": " + violation.getMessage();
+            return script + ": " + Deviation.show(deviations) + " breaks " + violation;
         }
     }
 
@@ -91,7 +91,7 @@ final class ExhaustiveSearch {
     static String violated(String scheduleOrScript) {
         if (scheduleOrScript.contains(":")) {
             Violation violation = replay(scheduleOrScript, null);
-            return violation == null ? null : violation.invariant() + ": " + violation.getMessage();
+            return violation == null ? null : violation.toString();
         }
         List<Finding> found = play(Script.named(scheduleOrScript), 1, 1).findings();
         return found.isEmpty() ? null : found.get(0).toString();

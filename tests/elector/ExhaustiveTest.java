@@ -64,7 +64,7 @@ class ExhaustiveTest {
         Violation violation = ExhaustiveSearch.replay(schedule, log);
         log.forEach(System.out::println);
         if (violation != null) {
-            fail(violation.invariant() + ": " + violation.getMessage());
+            fail(violation.toString());
         }
     }
 
@@ -87,7 +87,7 @@ class ExhaustiveTest {
      * @param name what the program now does
      * @param schedule or the name of a script, in which the search finds one
      */
-    private record Fault(String name, String schedule, PatchedProgram.Edit... edits) {
+    private record Sabotage(String name, String schedule, PatchedProgram.Edit... edits) {
         @Override
         public String toString() {
             return name;
@@ -99,29 +99,29 @@ class ExhaustiveTest {
      * schedule is played that the search found, since it takes half a minute to find it; where the course of the script changes, the
      * script's name alone makes the search find another.
      */
-    private static final List<Fault> FAULTS = List.of(
-            new Fault("a 404 removes a pod that was observed since", "leader's pod replaced under its name of 2",
+    private static final List<Sabotage> SABOTAGES = List.of(
+            new Sabotage("a 404 removes a pod that was observed since", "leader's pod replaced under its name of 2",
                     PatchedProgram.method("KnownGroup.observeMissing", "return original(name, Long.MAX_VALUE);")),
-            new Fault("a 404 removes a Lease that was observed since", "first election with a Lease that somebody creates of 1",
+            new Sabotage("a 404 removes a Lease that was observed since", "first election with a Lease that somebody creates of 1",
                     PatchedProgram.method("KnownLease.observeMissing", "original(Long.MAX_VALUE, now, wallClock);"),
                     // What is read next would contradict that, and the process would start anew.
                     PatchedProgram.method("KnownLease.isContradictedBy",
                             "return observedSequence < requestSequence && isOlder(reply.version());")),
-            new Fault("an announced pod passes for harmless", "busy leader loses the Lease of 2: 1:LATE 35:HELD:3",
+            new Sabotage("an announced pod passes for harmless", "busy leader loses the Lease of 2: 1:LATE 35:HELD:3",
                     PatchedProgram.method("isHarmless", "return !pod.isLabelled() && hasChangedSinceList(leading, pod);")),
-            new Fault("a fence takes off a later leader's label", "busy leader loses the Lease of 2: 1:LATE",
+            new Sabotage("a fence takes off a later leader's label", "busy leader loses the Lease of 2: 1:LATE",
                     PatchedProgram.method("isCovered", "return original() || !group.isSelf(observation.pod().name());")));
 
-    /** One program with all edits: the variant of a fault is its place in the list, from 1 on. */
+    /** One program with all edits: the variant of a sabotage is its place in the list, from 1 on. */
     private static final class Patched {
-        static final PatchedProgram PROGRAM = PatchedProgram.with(FAULTS.stream().map(fault -> List.of(fault.edits)).toList());
+        static final PatchedProgram PROGRAM = PatchedProgram.with(SABOTAGES.stream().map(sabotage -> List.of(sabotage.edits)).toList());
     }
 
     @ParameterizedTest(name = "{0}")
-    @FieldSource("FAULTS")
-    void the_search_notices_when(Fault fault) {
-        String violated = Patched.PROGRAM.violated(FAULTS.indexOf(fault) + 1, fault.schedule);
-        System.out.println("exhaustive: " + fault + ": " + violated);
+    @FieldSource("SABOTAGES")
+    void the_search_notices_when(Sabotage sabotage) {
+        String violated = Patched.PROGRAM.violated(SABOTAGES.indexOf(sabotage) + 1, sabotage.schedule);
+        System.out.println("exhaustive: " + sabotage + ": " + violated);
         assertTrue(violated != null, "nothing is violated");
     }
 

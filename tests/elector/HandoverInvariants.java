@@ -281,13 +281,14 @@ final class HandoverInvariants {
             return; // nobody could be expected to take over, or whoever took over was told to go as well, or could not be labelled
         }
         Invariants.require(by == to, "I3", () -> "the label of " + ended.from + " was taken off by " + by + ", not by its successor " + to);
-        boolean wonAnew = ended.off instanceof Effect.PatchPod off && !epoch.equals(off.epoch()); // and fences everybody once more
-        boolean joined = wonAnew || othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
-        Invariants.require(joined || to.patchedBeforeTrue() == ended.off, "I3",
+        boolean joined = othersWroteAt > ended.toldAt || !ended.wasAlone; // a pod that joins meanwhile must be fenced, too
+        boolean wonAnew = ended.off instanceof Effect.PatchPod off && !epoch.equals(off.epoch());
+        boolean fencesMore = joined || wonAnew;
+        Invariants.require(fencesMore || to.patchedBeforeTrue() == ended.off, "I3",
                 () -> to + " wrote " + to.patchedBeforeTrue() + " between " + ended.off + " and its promotion");
         boolean severalWere = world.mix.isOn(Fault.FOREIGN_TRUE); // labelled: these are fenced at the same time
         boolean hadToWait = world.mix.isOn(Fault.RETRY_AFTER) && to.askedBeforeTrue() instanceof Effect.PutLease;
-        Invariants.require(joined || severalWere || hadToWait || to.askedBeforeTrue() == ended.off, "I3",
+        Invariants.require(fencesMore || severalWere || hadToWait || to.askedBeforeTrue() == ended.off, "I3",
                 () -> to + " sent " + to.askedBeforeTrue() + " between " + ended.off + " and its promotion");
         long took = world.now() - ended.releasedAt;
         boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches); // until then, that pod blocks it

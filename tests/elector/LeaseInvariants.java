@@ -237,8 +237,8 @@ final class LeaseInvariants {
     }
 
     /**
-     * I4: who wins and is not disturbed is labelled within a second; or within five where also its own pod is busy, or where an operator has
-     * just made it spend the budget of requests. Where both are so, half of the few requests meet a conflict: it may take longer.
+     * I4: who wins and is not disturbed is labelled within a second; or within five where its own pod is busy, too, or an operator has just
+     * made it spend the budget of requests. Where both hold it may take longer, because half of the few requests meet a conflict.
      */
     private void isLabelled(SimulatedProcess process, int wins, long allowed) {
         boolean isBusy = !world.others.hasSparedLeaderSince(world.now() - allowed);

@@ -29,7 +29,7 @@ final class PatchedProgram {
 
     private static final String FILE = "LeaderLabeler.java";
 
-    /** The variant that the thread plays, counted from 1, and whoever it starts: set only in the class loader of the changed program. */
+    /** The variant that the thread plays, and those that it starts, counted from 1: set only in the class loader of the changed program. */
     private static final ThreadLocal<Integer> PLAYED = new InheritableThreadLocal<>();
 
     private final java.lang.reflect.Method choice;

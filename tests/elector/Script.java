@@ -116,8 +116,8 @@ record Script(String name, int members, boolean setUp, Handover handover, Consum
     }
 
     /**
-     * A leader has lost its label, and its pod changes faster than it can be read, covered by a renewal, and written. After two conflicts and
-     * a pause the leader announces that it will label the pod, and renews the Lease. Then it loses the Lease.
+     * A leader has lost its label, and its pod changes faster than it can be read, covered by a renewal, and written. After two conflicts
+     * and a pause the leader announces that it will label the pod, and renews the Lease. Then it loses the Lease.
      */
     private static Script busyLeaderDeposed(int members) {
         return script("busy leader loses the Lease", members, world -> {

@@ -123,7 +123,7 @@ final class Simulation {
     /** The same with every process's elector tampered with. */
     static String violated(long seed, String faults, Supplier<Tampering> tampering) {
         Violation violation = play(seed, faults(faults), faults.contains("+"), null, null, tampering);
-        return violation == null ? null : violation.invariant() + ": " + violation.getMessage();
+        return violation == null ? null : violation.toString();
     }
 
     /** Reads names of faults, separated by spaces or plus signs. */

@@ -151,7 +151,7 @@ class SimulationTest {
         Violation violation = new Schedule(seed, drawn ? null : Simulation.faults(faults)).play(null, log);
         log.forEach(System.out::println);
         if (violation != null) {
-            fail(violation.invariant() + ": " + violation.getMessage());
+            fail(violation.toString());
         }
     }
 
@@ -172,7 +172,7 @@ class SimulationTest {
                 total.steps() - before, (System.nanoTime() - start) / 1e9, nanos / 1e6 / schedules.size());
         if (!violations.isEmpty()) {
             Map<Schedule, String> all = new LinkedHashMap<>();
-            violations.forEach((at, violation) -> all.put(schedules.get(at), violation.invariant() + ": " + violation.getMessage()));
+            violations.forEach((at, violation) -> all.put(schedules.get(at), violation.toString()));
             Schedule first = all.keySet().iterator().next();
             List<String> log = new ArrayList<>();
             first.play(null, log);

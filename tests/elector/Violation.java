@@ -14,4 +14,10 @@ final class Violation extends RuntimeException {
     String invariant() {
         return invariant;
     }
+
+    /** Such as {@code I1: two pods are labelled}. */
+    @Override
+    public String toString() {
+        return invariant + ": " + getMessage();
+    }
 }
