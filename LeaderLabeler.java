@@ -2227,7 +2227,7 @@ final class Elector {
             }
             boolean owesEvent = stopLeading(!lease.isHeld() ? "the Lease was emptied or deleted"
                     : !isHeldBySelf() ? "the Lease was taken by " + lease.holder()
-                    : lease.isAsWritten() ? "the Lease was written by somebody else" : "the answer to a renewal was lost");
+                    : lease.isAsWritten() ? "the Lease was written by another client" : "the answer to a renewal was lost");
             if (owesEvent) {
                 recordStoppedLeading();
             }
@@ -2297,8 +2297,8 @@ final class Elector {
     }
 
     /**
-     * Whether no other process has written the Lease since it was won: its version is the one that this win's latest PUT made. A Lease that
-     * only looks the same, also as a renewal whose answer was lost, may be a state that somebody wrote back, with another win in between.
+     * Whether no other process has written the Lease since it was won: its version is the one that this win's latest PUT made. A Lease with
+     * the same record, or with that of a renewal whose answer was lost, may be an old state that was written back after another win.
      */
     private boolean isWon(Role.Leading leading) {
         return lease.get() != null && lease.get().version().equals(leading.version);
