@@ -2442,6 +2442,7 @@ final class Elector {
                     + obstacle + " key=" + config.leadershipLabel() + " answer=\"" + (answer == null ? "none" : answer) + "\"");
         }
         mayAcquireAt = now + leaseDuration;
+        unlabelledSince = NEVER; // the next win is a new attempt, even of this Lease, where a release is refused
         startReleasing(Role.Reason.UNLABELLED);
     }
 

@@ -90,10 +90,15 @@ final class Admission {
         return hinderedAt >= time;
     }
 
+    /** Whether writes of the Lease by that pod's sidecars are refused, whatever they write. */
+    boolean refusesLeasesOf(SimulatedPod pod) {
+        return world.now() < refusesUntil && (refusedPod == null || refusedPod.equals(pod.name()));
+    }
+
     /** The answer to a write of the Lease that is refused; null for any other request. */
     Reply refusal(SimulatedProcess from, Effect.Request request) {
         boolean isWrite = request instanceof Effect.CreateLease || request instanceof Effect.PutLease;
-        boolean isRefused = isWrite && world.now() < refusesUntil && (refusedPod == null || refusedPod.equals(from.pod().name()));
+        boolean isRefused = isWrite && refusesLeasesOf(from.pod());
         boolean isReleaseRefused = rewritesLeases(LeaseRewrite.RELEASE_REFUSED) && request instanceof Effect.PutLease put
                 && !put.lease().isHeld();
         if (!isRefused && !isReleaseRefused) {

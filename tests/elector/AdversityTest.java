@@ -528,6 +528,20 @@ class AdversityTest {
     }
 
     @Test
+    void a_leader_that_could_neither_be_labelled_nor_release_the_lease_has_a_lease_duration_for_the_label_when_it_wins_anew() {
+        bench.lead();
+        bench.answer(request -> request instanceof Effect.PatchPod || request instanceof Effect.PutLease put && !put.lease().isHeld()
+                ? new Reply.Failed("403 denied", 0) : null);
+        bench.edit(SELF, "false", "true", "0");
+        bench.run(Duration.ofSeconds(17));
+        assertFalse(bench.status().leading());
+        refuseReleases(); // and patches no longer
+        bench.run(Duration.ofSeconds(50));
+        assertTrue(bench.status().leading(), bench.asked().toString());
+        assertEquals(1, bench.effects(Effect.Log.class).stream().filter(log -> log.line().startsWith("released lease")).count());
+    }
+
+    @Test
     void conflicts_are_tried_again_after_a_pause_that_does_not_grow() {
         bench.lead();
         bench.answer(request -> ElectorBench.isPatch(request, SELF) ? new Reply.Conflict() : null);

@@ -118,9 +118,13 @@ final class Chaos {
                 .ifPresent(world.workload::stopContainer);
     }
 
-    /** A follower whose patches are refused, and whose pod changes now and then, does not keep the others from leading. */
+    /**
+     * A follower whose patches are refused, and whose pod changes now and then, does not keep the others from leading. With retry-periods
+     * that differ, two sidecars of that pod could: while one stands back, the other is sooner there than another pod.
+     */
     private void refuseForGood(long end) {
-        someFollower().ifPresent(refused -> {
+        boolean alike = !world.mix.isOn(Fault.MIXED_SETTINGS);
+        someFollower().filter(pod -> alike || world.workload.processesOf(pod) == 1).ifPresent(refused -> {
             world.log("chaos", "patches to " + refused + " are refused for good");
             world.server.refusePatches(refused.name(), end);
             world.others.keepBusy(refused, end, world.mix.retry());

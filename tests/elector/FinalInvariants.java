@@ -69,13 +69,13 @@ final class FinalInvariants {
                     () -> process + " runs on, but its pod is gone or has finished");
             requests.put(process, process.requests());
         }
-        List<SimulatedProcess> candidates = running.stream().filter(SimulatedProcess::isCandidate).toList();
+        List<SimulatedProcess> candidates = running.stream().filter(SimulatedProcess::canLead).toList();
         if (candidates.isEmpty()) {
             nothingLeftBehind();
         } else {
             oneLeads(candidates);
             preferredLeads(candidates);
-            candidates.forEach(this::allSeeTheSame);
+            running.stream().filter(SimulatedProcess::isCandidate).forEach(this::allSeeTheSame);
             allLabelsAreRight();
             world.coverage.settledAfter((movedAt - quietSince) * 1000 / world.mix.longestLease());
         }
@@ -137,7 +137,7 @@ final class FinalInvariants {
 
     /** I4 while metadata of the Lease change all the time: somebody who runs holds it, other than those who gave it back. */
     void touchedForLong() {
-        List<SimulatedProcess> candidates = world.workload.processes().stream().filter(SimulatedProcess::isCandidate).toList();
+        List<SimulatedProcess> candidates = world.workload.processes().stream().filter(SimulatedProcess::canLead).toList();
         boolean mayWait = candidates.stream().noneMatch(p -> p.startedAt() < world.now() - world.mix.longestLease()
                 && (p.sinceGivingBack() < 0 || p.sinceGivingBack() > 2 * world.mix.longestLease()));
         StoredLease lease = world.server.lease();

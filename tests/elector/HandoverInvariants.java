@@ -36,6 +36,8 @@ final class HandoverInvariants {
     private long longestUnheld;
     /** When the Lease was last won. */
     private long wonAt;
+    /** When the holder last renewed it. */
+    private long renewedAt;
     private Move move;
 
     /** A planned hand-over under way: the leader has offered the Lease and still has its label. */
@@ -122,6 +124,9 @@ final class HandoverInvariants {
     void leaseRevised(StoredLease before, StoredLease after) {
         if (after != null && after.writer() != null && (before == null || !after.writer().isSameWin(before.writer()))) {
             wonAt = world.now();
+            renewedAt = Long.MAX_VALUE;
+        } else if (before != null && after != null && after.writer() != null && !after.writer().equals(before.writer())) {
+            renewedAt = world.now();
         }
         boolean was = before != null && before.isHeld();
         boolean is = after != null && after.isHeld();
@@ -226,7 +231,8 @@ final class HandoverInvariants {
 
     /**
      * I3: whoever is not told to go and does not step down keeps its label, whether it leads or not, through restarts and edits of the
-     * Lease. Only when nobody has held the Lease for a lease-duration it takes it off.
+     * Lease. Only when nobody has held the Lease for a lease-duration it takes it off. A process that leaves knows another one for its pod by
+     * a renewal alone, since an older Lease may have been written back.
      */
     private void notDropped(SimulatedProcess by, StoredPod before) {
         StoredLease held = world.server.lease();
@@ -235,11 +241,11 @@ final class HandoverInvariants {
                 && before.isAlive() && held != null && held.claim() != null && held.claim().uid().equals(before.uid());
         boolean isClaimHidden = world.mix.isOn(Fault.LEASE_CLAIM_REMOVED) || world.mix.isOn(Fault.LEASE_WEBHOOK)
                 || world.mix.isOn(Fault.LEASE_CLAIM_FORGED);
-        boolean isKnown = world.now() - wonAt > 100 * Simulation.MS;
+        boolean leaves = by.isTold() || toldToGo.containsKey(before.uid());
+        boolean isKnown = world.now() - (leaves ? renewedAt : wonAt) > 100 * Simulation.MS;
         Invariants.require(!isOthers || !isKnown || isClaimHidden || isNewsLate(world) || by.isPolling(), "I3",
                 () -> by + " takes off the label of " + labelling.by() + ", which leads");
-        boolean mayGo = by.isTold() || toldToGo.containsKey(before.uid()) || before.finished() || steppedDown.contains(by)
-                || isNewsLate(world);
+        boolean mayGo = leaves || before.finished() || steppedDown.contains(by) || isNewsLate(world);
         boolean isHeld = world.server.lease() != null && world.server.lease().isHeld();
         long unheld = Math.max(longestUnheld, isHeld ? 0 : world.now() - unheldSince);
         Invariants.require(mayGo || by.measured(unheld) >= by.config().leaseDuration().toNanos(), "I3",

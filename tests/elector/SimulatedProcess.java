@@ -152,6 +152,11 @@ final class SimulatedProcess {
         return alive && !told && stored != null && stored.uid().equals(pod.uid()) && stored.isAlive();
     }
 
+    /** Whether it may come to lead: its writes to the Lease are not refused. */
+    boolean canLead() {
+        return isCandidate() && !world.server.admission().refusesLeasesOf(pod);
+    }
+
     /** Whether it has led as that epoch, which may be null: it knows of that win. */
     boolean knowsWin(String epoch) {
         return knownWins.contains(epoch);

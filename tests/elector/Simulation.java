@@ -189,7 +189,7 @@ final class Simulation {
         long end = now + timeToSettle();
         playUntil(now + (mix.isOn(Fault.LEASE_TOUCHED) ? mix.longestLease() * 3 / 2 + SECOND : SECOND / 2));
         while (now < end) {
-            boolean somebodyCanLead = workload.processes().stream().anyMatch(SimulatedProcess::isCandidate);
+            boolean somebodyCanLead = workload.processes().stream().anyMatch(SimulatedProcess::canLead);
             if (somebodyCanLead && holds(() -> invariants.settled(quietSince))) {
                 playUntil(now + still);
                 if (holds(() -> invariants.still(still))) {

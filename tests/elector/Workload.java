@@ -42,6 +42,11 @@ final class Workload {
         return processes;
     }
 
+    /** How many of them run for that pod. */
+    long processesOf(SimulatedPod pod) {
+        return processes.stream().filter(process -> process.pod() == pod).count();
+    }
+
     private String newName(int place) {
         return world.mix.stateful ? "web-" + place : "web-" + (place < 26 ? "" + (char) ('a' + place) : place + "-") + named++;
     }
