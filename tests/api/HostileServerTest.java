@@ -27,6 +27,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
  * is checked afterwards: see {@link HostileGroup#check}.
  */
 @Real
+@Patient.WithProcesses
 class HostileServerTest {
 
     /** Of a leader that nothing keeps from renewing: retry-period. */

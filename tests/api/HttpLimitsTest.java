@@ -26,6 +26,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What a stranger can tie up at a sidecar's HTTP address is bounded; each limit with what is still allowed beside it. */
 @Tag(SidecarCommand.TAG)
+@Patient.WithProcesses
 class HttpLimitsTest {
 
     private static final byte[] GET = Endpoint.request("GET", "/healthz");

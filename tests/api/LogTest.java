@@ -21,6 +21,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What a person on call reads: one line per fact, and never a secret. */
 @Tag(SidecarCommand.TAG)
+@Patient.WithProcesses
 class LogTest {
 
     private static final int FAILURE = 1;

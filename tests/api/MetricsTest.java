@@ -12,6 +12,7 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** The metrics are readable for Prometheus, and move as the election does. */
 @Tag(SidecarCommand.TAG)
+@Patient.WithProcesses
 class MetricsTest {
 
     private static final Map<String, String> FAMILIES = new TreeMap<>(Map.ofEntries(

@@ -5,6 +5,7 @@ import java.io.UncheckedIOException;
 
 /** {@link ConformanceTest} against a real API server. */
 @Real
+@Patient.WithProcesses
 class RealConformanceTest extends ConformanceTest {
 
     @Override

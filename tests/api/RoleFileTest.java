@@ -27,6 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the application in the same pod reads, and in which order with what the API server sees. */
 @Tag(SidecarCommand.TAG)
+@Patient.WithProcesses
 class RoleFileTest {
 
     private static final int FAILURE = 1;
