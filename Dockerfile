@@ -34,7 +34,7 @@ FROM ${JDK_IMAGE} AS export-ready
 COPY build/export /export
 
 FROM export-${EXPORT} AS export
-COPY tests/supply-chain/dependencies.sha256 tests/image/unused-jars.txt tests/image/needed-classes.txt tests/image/UpgradeClasses.java \
+COPY tests/supply-chain/dependencies.sha256 tests/image/unused-jars.txt tests/image/needed-classes.txt tests/image/LeanJson.java \
      /checked/
 # Only jars whose content was checked in, wherever they were fetched from; then away with those of which no election loads a class.
 RUN cd /export \
@@ -43,8 +43,8 @@ RUN cd /export \
         || { echo "$jar is not the one in dependencies.sha256" >&2; exit 1; }; \
     done \
  && (cd lib && xargs rm -- < /checked/unused-jars.txt) \
-# No AOT cache takes picocli as it is, and the API client would load 1,400 classes that nobody uses.
- && java /checked/UpgradeClasses.java lib/*.jar
+# The API client would load 1,400 classes that nobody uses.
+ && java /checked/LeanJson.java lib/client-java-api-[0-9]*.jar
 # Of client-java's builders (9 MB, its models once more among them) a few are needed to write Events; of BouncyCastle (9 MB), what reads
 # the keys of client certificates in a kubeconfig.
 RUN for jar in /export/lib/client-java-api-fluent-*.jar /export/lib/bcprov-*.jar /export/lib/bcpkix-*.jar; do \

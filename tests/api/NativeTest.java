@@ -50,7 +50,7 @@ class NativeTest {
         Program.Outcome build = Program.run(Map.of("GRAALVM_HOME", folder.toString()), List.of("./jbang", "--quiet", "native"));
 
         assertEquals(7, build.code(), build.errors());
-        List<String> arguments = build.output().lines().dropWhile(line -> !line.equals("-cp")).toList(); // after what the upgrade says
+        List<String> arguments = build.output().lines().dropWhile(line -> !line.equals("-cp")).toList();
         assertEquals(List.of("-cp", "-o", "build/native/leader-labeler", "LeaderLabeler"),
                 arguments.stream().filter(argument -> !argument.contains(":")).toList());
         List<String> classPath = List.of(arguments.get(1).split(":"));

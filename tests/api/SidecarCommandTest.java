@@ -20,7 +20,7 @@ class SidecarCommandTest {
 
     /** Who may name the program's class: what decides on the command, what is about jars or builds, and what is about a JVM. */
     private static final Set<String> ALLOWED = Set.of("SidecarCommand.java", "SidecarProcess.java", "Candidate.java",
-            "UpgradeClassesTest.java", "Native.java", "NativeTest.java");
+            "Native.java", "NativeTest.java");
 
     private final Path folder = Folders.temporary("sidecar-command");
 

@@ -20,7 +20,7 @@ public final class Native {
 
     /** Exit code where there is no native-image; it never ends with this one itself. */
     static final int NO_BUILDER = 64;
-    private static final Path UPGRADE = Path.of("tests", "image", "UpgradeClasses.java");
+    private static final Path LEAN_JSON = Path.of("tests", "image", "LeanJson.java");
     private static final Path EXECUTABLE = Path.of("build", "native", "leader-labeler");
 
     private Native() {
@@ -42,7 +42,7 @@ public final class Native {
             Path models = Arrays.stream(classPath.split(File.pathSeparator)).map(Path::of)
                     .filter(jar -> jar.getFileName().toString().matches("client-java-api-\\d.*")).findFirst().orElseThrow();
             Path lean = Files.copy(models, libraries.resolve("models.jar"));
-            code = run(builder.get().resolveSibling("java").toString(), UPGRADE.toString(), lean.toString());
+            code = run(builder.get().resolveSibling("java").toString(), LEAN_JSON.toString(), lean.toString());
             if (code == 0) {
                 code = run(builder.get().toString(), "-cp", classPath.replace(models.toString(), lean.toString()), "-o",
                         EXECUTABLE.toString(), "LeaderLabeler");
