@@ -2218,6 +2218,9 @@ final class Elector {
     // --- Leading -----------------------------------------------------------------------------------------------------
 
     private void lead(Role.Leading leading) {
+        if (now >= leading.renewedAt + renewDeadline) {
+            unlabelledSince = NEVER; // without a renewal it could not write, and perhaps had no time to run
+        }
         if (!isWon(leading) && awaitsAnswer()) {
             return;
         }

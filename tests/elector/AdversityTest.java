@@ -542,6 +542,17 @@ class AdversityTest {
     }
 
     @Test
+    void a_leader_that_had_no_time_to_run_when_its_label_was_taken_off_puts_it_back() {
+        bench.lead();
+        bench.hold(Effect.PatchPod.class::isInstance);
+        bench.edit(SELF, "false", "true", "0");
+        bench.pass(Duration.ofSeconds(24));
+        bench.hold(request -> false);
+        bench.run(1000);
+        assertTrue(bench.status().leading(), bench.asked().toString());
+    }
+
+    @Test
     void conflicts_are_tried_again_after_a_pause_that_does_not_grow() {
         bench.lead();
         bench.answer(request -> ElectorBench.isPatch(request, SELF) ? new Reply.Conflict() : null);
