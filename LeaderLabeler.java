@@ -1685,7 +1685,7 @@ final class Elector {
     private Role role = new Role.Following();
     /** When SIGTERM was received; NEVER before. */
     private long stopAt = NEVER;
-    /** Since when this pod holds the Lease, won once or anew, and has not been observed labelled; NEVER otherwise. */
+    /** Since when this pod holds and renews the Lease, won once or anew, and has not been observed labelled; NEVER otherwise. */
     private long unlabelledSince = NEVER;
     /** When this pod last stepped down because it was not Ready; NEVER if it never has. */
     private long steppedDownAt = NEVER;
