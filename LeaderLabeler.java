@@ -1536,12 +1536,6 @@ final class Requests {
         return target.equals(LEASE) ? "the Lease" : target.equals(GROUP) ? "the pods" : "pod " + target;
     }
 
-    /** How many requests to the object were refused one after the other because it had changed. */
-    int conflicts(String target) {
-        Backoff backoff = backoffs.get(target);
-        return backoff == null ? 0 : backoff.conflicts;
-    }
-
     /** Whether the latest request to the object was refused, and not only because the object had changed. */
     boolean isRefused(String target) {
         return failure(target) != null && !CONFLICT.equals(failure(target));
@@ -1657,8 +1651,6 @@ final class Elector {
     private static final long FENCE_TIMEOUT = TimeUnit.MILLISECONDS.toNanos(3200);
     /** How long after SIGTERM the process ends, even if the hand-over is unfinished. */
     private static final long EXIT_TIMEOUT = TimeUnit.SECONDS.toNanos(4);
-    /** So many conflicts in a row show that the own pod is changed too often to be read, then covered by a renewal, then labelled. */
-    private static final int CONFLICTS_OF_BUSY_POD = 2;
     /** More reports of changes of leader than this in a minute are contention. */
     private static final int MOST_REPORTS = 10;
     /** Order in which pods acquire a free Lease: Ready first, then the newest, so that a rolling update needs one change of leader. */
@@ -2386,7 +2378,10 @@ final class Elector {
         return leading.epoch.equals(pod.epoch()) && !hasChangedSinceList(leading, pod) ? NO_EPOCH + "@" + pod.version() : leading.epoch;
     }
 
-    /** Returns false if the promotion waits for a renewal. */
+    /**
+     * Announces the label where the own pod has changed since the latest write of the Lease, as it may do all the time. Returns false if
+     * the promotion waits for a renewal.
+     */
     private boolean promoteSelf(Role.Leading leading) {
         Observation own = group.get(config.pod());
         Pod pod = own.pod();
@@ -2394,10 +2389,8 @@ final class Elector {
             reportPromotion(leading);
             return true;
         }
-        String announcement = Pod.announcement(leading.epoch);
-        boolean isBusy = !leading.announcementFailed && requests.conflicts(pod.name()) >= CONFLICTS_OF_BUSY_POD;
-        if (isBusy && !announcement.equals(pod.epoch()) && !isCovered(leading, own)) {
-            sendPatch(pod, null, null, announcement);
+        if (!isCovered(leading, own) && group.isSameSince(leading.writableBefore, pod) && !leading.announcementFailed) {
+            sendPatch(pod, null, null, Pod.announcement(leading.epoch));
             return true;
         }
         return patchUnderLease(leading, own, "true", leading.epoch);

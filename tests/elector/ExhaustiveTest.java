@@ -107,7 +107,7 @@ class ExhaustiveTest {
                     // What is read next would contradict that, and the process would start anew.
                     PatchedProgram.method("KnownLease.isContradictedBy",
                             "return observedSequence < requestSequence && isOlder(reply.version());")),
-            new Sabotage("an announced pod passes for harmless", "busy leader loses the Lease of 2: 1:LATE 35:HELD:3",
+            new Sabotage("an announced pod passes for harmless", "busy leader loses the Lease of 2: 1:LATE 27:HELD:1",
                     PatchedProgram.method("isHarmless", "return !pod.isLabelled() && hasChangedSinceList(leading, pod);")),
             new Sabotage("a fence takes off a later leader's label", "busy leader loses the Lease of 2: 1:LATE",
                     PatchedProgram.method("isCovered", "return original() || !group.isSelf(observation.pod().name());")));

@@ -242,7 +242,7 @@ class SabotageTest {
                 sabotage("a labelled pod passes for harmless", "I1", "LATE LEASE_EMPTIED KEY_FORGED",
                         method("isHarmless", "return hasChangedSinceList(leading, pod);")),
                 sabotage("a leader does not announce that it will label its busy pod", "I4", "BUSY_POD",
-                        method("Requests.conflicts", "return 0;")),
+                        PatchedProgram.snippet("!leading.announcementFailed", "false")),
                 sabotage("a fence waits for a renewal, however long label and epoch have been the same", "I4", "BUSY_POD+SIDECAR_DEAD",
                         method("KnownGroup.isSameSince", "return false;")),
                 sabotage("a fence rests on the epoch alone, which a policy may have kept", "I3",

@@ -152,9 +152,9 @@ final class SimulatedProcess {
         return alive && !told && stored != null && stored.uid().equals(pod.uid()) && stored.isAlive();
     }
 
-    /** Whether it may come to lead: its writes to the Lease are not refused. */
+    /** Whether it may come to lead: its writes to the Lease and to its pod are not refused. */
     boolean canLead() {
-        return isCandidate() && !world.server.admission().refusesLeasesOf(pod);
+        return isCandidate() && !world.server.admission().refusesLeasesOf(pod) && !world.server.refusesPatches(pod.name());
     }
 
     /** Whether it has led as that epoch, which may be null: it knows of that win. */
