@@ -21,8 +21,7 @@ import org.junit.jupiter.api.BeforeAll;
 class LeanJsonTest {
 
     private static final String CLASS_PATH = System.getProperty("java.class.path");
-    private static final Path ORIGINAL = Arrays.stream(CLASS_PATH.split(":")).map(Path::of)
-            .filter(jar -> jar.getFileName().toString().matches("client-java-api-\\d.*")).findFirst().orElseThrow();
+    private static final Path ORIGINAL = ImageLibraries.models(CLASS_PATH);
     private static final Path FOLDER = Folders.temporary("lean-json");
     private static final Path LEAN = FOLDER.resolve("models.jar");
 
@@ -35,7 +34,7 @@ class LeanJsonTest {
     }
 
     private static Program.Outcome makeLean(Path jar) {
-        return java(Path.of("tests", "image", "LeanJson.java").toString(), jar.toString());
+        return java(List.of(), CLASS_PATH, "tests/image/LeanJson.java", jar.toString());
     }
 
     @ConcurrentTest
@@ -75,8 +74,8 @@ class LeanJsonTest {
         for (Path jar : List.of(ORIGINAL, LEAN)) {
             Path loaded = FOLDER.resolve("loaded-from-" + jar.getFileName());
 
-            Program.Outcome outcome = java("-Xlog:class+load:file=" + loaded, "-cp", CLASS_PATH.replace(ORIGINAL.toString(), jar.toString()),
-                    Codec.class.getName(), lease);
+            Program.Outcome outcome = java(List.of("-Xlog:class+load:file=" + loaded),
+                    CLASS_PATH.replace(ORIGINAL.toString(), jar.toString()), Codec.class.getName(), lease);
 
             assertEquals(0, outcome.code(), outcome.errors());
             outputs.add(outcome.output());
@@ -87,11 +86,8 @@ class LeanJsonTest {
         assertTrue(outputs.iterator().next().contains("\"holderIdentity\":\"web-0\""), outputs.toString());
     }
 
-    private static Program.Outcome java(String... arguments) {
-        String[] command = new String[arguments.length + 1];
-        command[0] = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        System.arraycopy(arguments, 0, command, 1, arguments.length);
-        return Program.run(Map.of(), List.of(command));
+    private static Program.Outcome java(List<String> settings, String classPath, String mainClass, String argument) {
+        return Program.run(Map.of(), SidecarCommand.java(settings, classPath, mainClass, argument));
     }
 
     private static Map<String, byte[]> content(Path jar) throws IOException {

@@ -31,9 +31,9 @@ public final class LeanJson {
     private LeanJson() {
     }
 
-    /** Replaces the jar. */
-    public static void main(String... jars) throws IOException {
-        Path jar = Path.of(jars[0]);
+    /** Replaces the jar that the only argument names. */
+    public static void main(String... arguments) throws IOException {
+        Path jar = Path.of(arguments[0]);
         Path lean = Path.of(jar + ".lean");
         boolean isChanged = false;
         try (ZipFile in = new ZipFile(jar.toFile()); ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(lean))) {

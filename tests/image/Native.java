@@ -39,8 +39,7 @@ public final class Native {
         try {
             Files.createDirectories(EXECUTABLE.getParent());
             String classPath = Path.of("tests", "image", "native") + File.pathSeparator + ImageLibraries.classPath(libraries);
-            Path models = Arrays.stream(classPath.split(File.pathSeparator)).map(Path::of)
-                    .filter(jar -> jar.getFileName().toString().matches("client-java-api-\\d.*")).findFirst().orElseThrow();
+            Path models = ImageLibraries.models(classPath);
             Path lean = Files.copy(models, libraries.resolve("models.jar"));
             code = run(builder.get().resolveSibling("java").toString(), LEAN_JSON.toString(), lean.toString());
             if (code == 0) {

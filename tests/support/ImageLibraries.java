@@ -40,6 +40,12 @@ final class ImageLibraries {
         }
     }
 
+    /** The jar of the API client's models, which tests/image/LeanJson.java changes. */
+    static Path models(String classPath) {
+        return Arrays.stream(classPath.split(File.pathSeparator)).map(Path::of)
+                .filter(jar -> jar.getFileName().toString().matches("client-java-api-\\d.*")).findFirst().orElseThrow();
+    }
+
     private static Path reduced(Path all, Path folder) {
         Path needed = folder.resolve(UUID.randomUUID() + "-" + all.getFileName());
         try (ZipFile in = new ZipFile(all.toFile()); ZipOutputStream out = new ZipOutputStream(Files.newOutputStream(needed))) {
