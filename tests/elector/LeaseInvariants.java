@@ -66,7 +66,8 @@ final class LeaseInvariants {
         edited = !sender.isParticipant();
         SimulatedProcess previous = writer;
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
-        writerSince = writer == previous && held ? writerSince : world.now();
+        boolean isHeldOn = held && writer != null && writer == previous && before.holder().equals(writer.pod().name());
+        writerSince = isHeldOn ? writerSince : world.now();
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
             leadingSince = leadingPod == null ? 0 : world.now();
             leadingPod = after.holder();
@@ -237,13 +238,15 @@ final class LeaseInvariants {
     }
 
     /**
-     * I4: who wins and is not disturbed is labelled within a second; or within five where its own pod is busy, too, or an operator has just
-     * made it spend the budget of requests. Where both hold it may take longer, because half of the few requests meet a conflict.
+     * I4: who wins and is not disturbed is labelled within a second; or within five where its own pod is busy, too, an operator has just
+     * made it spend the budget of requests, or it still waits because a patch was refused. Where it is busy and without a budget it may
+     * take longer, because half of the few requests meet a conflict.
      */
     private void isLabelled(SimulatedProcess process, int wins, long allowed) {
         boolean isBusy = !world.others.hasSparedLeaderSince(world.now() - allowed);
         boolean isSpent = world.others.hasUndoneSince(world.now() - allowed - 15 * process.config().retryPeriod().toNanos());
-        if (allowed == Simulation.SECOND ? isBusy || isSpent : isBusy && isSpent) {
+        boolean isPausing = world.server.hasRefusedPatchSince(world.now() - allowed - 2 * process.config().retryPeriod().toNanos());
+        if (allowed == Simulation.SECOND ? isBusy || isSpent || isPausing : isBusy && isSpent) {
             return;
         }
         StoredLease lease = world.server.lease();

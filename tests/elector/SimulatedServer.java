@@ -35,6 +35,7 @@ final class SimulatedServer {
     /** Grows when etcd is restored. */
     private int history;
     private int touches;
+    private long patchRefusedAt = Long.MIN_VALUE;
 
     /**
      * Who has a request executed at the moment; neither is set if it is somebody who has nothing to do with the election.
@@ -115,6 +116,7 @@ final class SimulatedServer {
         Reply refusal = request instanceof Effect.PatchPod patch && refusesPatches(patch.name())
                 ? new Reply.Failed("403 patches to " + patch.name() + " are refused", 0) : admission.refusal(from, request);
         Reply reply = refusal != null ? refusal : client.execute(request);
+        patchRefusedAt = refusal != null && request instanceof Effect.PatchPod ? world.now() : patchRefusedAt;
         sender = Sender.FOREIGN;
         world.invariants.answered(from, request, reply);
         steps.step(world);
@@ -268,6 +270,11 @@ final class SimulatedServer {
 
     boolean refusesPatches(String pod) {
         return refusedUntil.getOrDefault(pod, 0L) > world.now();
+    }
+
+    /** Whether a patch was refused since: who sent it waits up to a retry-period before the next to that pod. */
+    boolean hasRefusedPatchSince(long time) {
+        return patchRefusedAt >= time;
     }
 
     // --- A backup of etcd --------------------------------------------------------------------------------------------

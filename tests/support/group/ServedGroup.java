@@ -20,6 +20,8 @@ final class ServedGroup extends Lifecycle {
     static final List<String> BRISK = List.of("--lease-duration=30s", "--renew-deadline=20s", "--retry-period=500ms");
     /** The lease-duration of {@link #BRISK}. */
     static final Duration LEASE = Duration.ofSeconds(30);
+    /** The retry-period of {@link #BRISK}. */
+    static final Duration RETRY_PERIOD = Duration.ofMillis(500);
     private static final Duration LIMIT = Duration.ofSeconds(60);
 
     private final List<String> flags;
