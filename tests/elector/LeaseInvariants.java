@@ -47,6 +47,7 @@ final class LeaseInvariants {
     /** The Lease has changed; {@code before} or {@code after} is null if it was created or deleted. */
     void revised(SimulatedServer.Sender sender, StoredLease before, StoredLease after) {
         boolean held = before != null && before.isHeld();
+        long unrenewed = world.now() - renewedAt;
         boolean isWin = sender.claim() != null && (before == null || !sender.claim().isSameWin(before.writer()));
         if (isWin) {
             won(sender.process(), before);
@@ -66,7 +67,8 @@ final class LeaseInvariants {
         edited = !sender.isParticipant();
         SimulatedProcess previous = writer;
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
-        boolean isHeldOn = held && writer != null && writer == previous && before.holder().equals(writer.pod().name());
+        boolean isHeldOn = held && writer != null && writer == previous && before.holder().equals(writer.pod().name())
+                && renewsInTime(writer, unrenewed);
         writerSince = isHeldOn ? writerSince : world.now();
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
             leadingSince = leadingPod == null ? 0 : world.now();
@@ -161,9 +163,12 @@ final class LeaseInvariants {
                 "last holder", () -> process + " takes the Lease again " + waited / Simulation.MS + "ms after it was free");
     }
 
-    /** A Lease that nobody holds is left to the preferred leader for half a retry-period by all who have long known it, if it can lead. */
+    /**
+     * A Lease that nobody holds is left to the preferred leader for half a retry-period by all who have long known it, if it can lead. Who
+     * missed the latest holder, because its watch was broken, may think that the preferred leader itself has just released the Lease.
+     */
     private void othersWaitForPreferred(SimulatedProcess process, String preferred) {
-        long known = Math.max(Math.max(preferredSince, latestLeft),
+        long known = Math.max(Math.max(Math.max(preferredSince, leadingSince), latestLeft),
                 Math.max(readySince.getOrDefault(preferred, Long.MAX_VALUE), process.startedAt()));
         boolean isExcused = known > freeSince - Simulation.SECOND || preferred.equals(process.pod().name()) || preferred.equals(leadingPod)
                 || leadingPod == null || leadingPod.isEmpty() || world.mix.isOn(Fault.ROLLING_UPDATE) || process.isPolling()
@@ -206,6 +211,11 @@ final class LeaseInvariants {
                 () -> process + " releases the Lease before its application has exited");
     }
 
+    /** Whether the leader surely took itself for one after this time without a renewal. */
+    private static boolean renewsInTime(SimulatedProcess leader, long unrenewed) {
+        return leader.measured(unrenewed + Simulation.SECOND / 2) < leader.config().renewDeadline().toNanos();
+    }
+
     /** I4: a leader that is not labelled for a lease-duration gives the Lease back, also if it wins it anew. It has been so since now. */
     void leadsInVain(SimulatedProcess process) {
         long since = world.now();
@@ -215,7 +225,7 @@ final class LeaseInvariants {
             StoredPod own = world.server.pod(process.pod().name());
             boolean waits = own != null && own.terminating() && process.config().handover() == Handover.AFTER_EXIT;
             boolean vain = process.isAlive() && process.isLeading() && process == writer && writerSince <= since && !waits
-                    && labels.unlabelledSince(process.pod().name()) <= since;
+                    && renewsInTime(process, world.now() - renewedAt) && labels.unlabelledSince(process.pod().name()) <= since;
             Invariants.require(!vain || HandoverInvariants.isNewsLate(world), "I4",
                     () -> process + " holds the Lease, but has not been labelled for " + allowed / Simulation.MS + "ms");
         });
