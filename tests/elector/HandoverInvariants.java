@@ -178,14 +178,18 @@ final class HandoverInvariants {
         }).toList();
     }
 
-    /** Who holds the Lease has no claim, so it fences nobody: a pod that hands over takes its label off at once. */
+    /**
+     * Who holds the Lease has no claim, so it fences nobody: a pod that hands over takes its label off at once. A record of the own pod, whose
+     * claim a webhook removed, passes for its own.
+     */
     void lostToStranger(StoredLease after) {
         if (after == null || !after.isHeld() || after.claim() != null || after.writer() != null || isNewsLate(world)) {
             return;
         }
         for (SimulatedProcess process : world.workload.processes()) {
             String pod = process.pod().name();
-            if (toldToGo.containsKey(process.pod().uid()) && process.isReleasing() && labels.labelled().contains(pod)) {
+            boolean isOther = !pod.equals(after.holder());
+            if (isOther && toldToGo.containsKey(process.pod().uid()) && process.isReleasing() && labels.labelled().contains(pod)) {
                 world.at(world.now() + Simulation.SECOND, () -> hasGone(process, after));
             }
         }
