@@ -323,6 +323,21 @@ class AdversityTest {
         assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
     }
 
+    /** No version of the pod is older than a renewal, so the label is not even tried, and meets no conflict, until it is announced. */
+    @Test
+    void a_leader_whose_pod_changes_in_step_with_its_renewals_announces_that_it_will_label_it_and_then_does() {
+        bench.lead();
+        bench.answer(request -> {
+            if (request instanceof Effect.PutLease) {
+                bench.annotate(SELF, Map.of("note", "busy " + request.sequence()));
+            }
+            return null;
+        });
+        bench.edit(SELF, "false", "true", "0");
+        bench.run(1000);
+        assertTrue(bench.pod(SELF).isLabelled(), bench.asked().toString());
+    }
+
     @Test
     void a_leader_that_may_not_announce_anything_labels_its_pod_when_that_is_calm_again() {
         loseTheLabelWhereAnnouncementsAreRefused(2);
