@@ -72,7 +72,11 @@ public final class Train {
         int exitCode = 0;
         try {
             train.prepare();
-            train.play();
+            try {
+                train.play();
+            } finally {
+                Folders.delete(SERVICE_ACCOUNT); // whatever runs here later is in no pod
+            }
         } catch (AssertionError failed) {
             System.err.println("training failed: " + failed.getMessage());
             exitCode = 1;
