@@ -1,14 +1,17 @@
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.kubernetes.client.openapi.ApiClient;
 import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,10 +22,14 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import okhttp3.Call;
+import okhttp3.Connection;
+import okhttp3.EventListener;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -298,6 +305,25 @@ class ConnectionTest {
     void a_token_file_is_relative_to_its_kubeconfig_and_may_end_with_a_newline() throws IOException {
         write("token", "alice-token\n");
         assertConnected("alice", user("tokenFile: token"));
+    }
+
+    // --- Speed -------------------------------------------------------------------------------------------------------
+
+    /** Else a request would wait until what was sent before it is acknowledged: the start took 73 ms instead of 34 ms. */
+    @ConcurrentTest
+    void a_request_does_not_wait_for_an_acknowledgement() throws IOException {
+        ApiClient client = new Environment(Map.of("KUBECONFIG", user("token: alice-token").toString()), folder).connect();
+        List<Socket> sockets = new CopyOnWriteArrayList<>();
+        client.setHttpClient(client.getHttpClient().newBuilder().eventListener(new EventListener() {
+            @Override
+            public void connectionAcquired(Call call, Connection connection) {
+                sockets.add(connection.socket());
+            }
+        }).build());
+        try (Kubernetes kubernetes = new Kubernetes(TestConfig.config().build(), client, server.url(), "test")) {
+            assertInstanceOf(Reply.NotFound.class, kubernetes.send(new Effect.GetLease(1)));
+            assertTrue(sockets.getFirst().getTcpNoDelay());
+        }
     }
 
     // --- Other rights, another way -----------------------------------------------------------------------------------
