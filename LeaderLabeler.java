@@ -2951,8 +2951,8 @@ final class Kubernetes implements AutoCloseable {
     private volatile boolean closed;
 
     /**
-     * Takes over the client: adds timeouts, a counter of requests and {@link #withoutDelay}. {@code server} is its URL without secrets, and {@code source} is
-     * how it was found, both for people.
+     * Takes over the client: adds timeouts, a counter of requests and {@link #withoutDelay}. {@code server} is its URL without secrets, and
+     * {@code source} is how it was found, both for people.
      */
     Kubernetes(Config config, ApiClient client, String server, String source) {
         OkHttpClient http = client.getHttpClient().newBuilder().addInterceptor(this::count).addNetworkInterceptor(Kubernetes::withoutDelay)

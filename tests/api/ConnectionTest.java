@@ -309,7 +309,7 @@ class ConnectionTest {
 
     // --- Speed -------------------------------------------------------------------------------------------------------
 
-    /** Else a request would wait until what was sent before it is acknowledged: the start took 73 ms instead of 34 ms. */
+    /** Else a request would wait until what was sent before it is acknowledged. */
     @ConcurrentTest
     void a_request_does_not_wait_for_an_acknowledgement() throws IOException {
         ApiClient client = new Environment(Map.of("KUBECONFIG", user("token: alice-token").toString()), folder).connect();

@@ -96,18 +96,18 @@ class MetricsTest {
     /** An answer is counted when it has arrived, which is after the API server's other clients could see what was written. */
     @Test
     void renewals_are_counted_as_requests() {
-        Map<String, String> renewals = request("update", "leases", "200");
+        double earlier = renewals(leader);
+        Wait.until("one is counted, so that none is under way", Group.SOON, () -> renewals(leader) > earlier);
         long begin = System.nanoTime();
-        double before = leader.metrics().count("leader_labeler_api_requests_total", renewals);
-        double followers = follower.metrics().count("leader_labeler_api_requests_total", renewals);
+        double before = renewals(leader);
+        double followers = renewals(follower);
 
-        Wait.until("three more are counted", Group.SOON,
-                () -> leader.metrics().count("leader_labeler_api_requests_total", renewals) >= before + 3);
+        Wait.until("three more are counted", Group.SOON, () -> renewals(leader) >= before + 3);
 
-        double more = leader.metrics().count("leader_labeler_api_requests_total", renewals) - before;
+        double more = renewals(leader) - before;
         long periods = Duration.ofNanos(System.nanoTime() - begin).dividedBy(ServedGroup.RETRY_PERIOD);
         assertTrue(more <= periods + 1, more + " renewals in " + periods + " retry-periods");
-        assertEquals(followers, follower.metrics().count("leader_labeler_api_requests_total", renewals));
+        assertEquals(followers, renewals(follower));
     }
 
     @Test
@@ -119,8 +119,7 @@ class MetricsTest {
         awaitCounted(next);
 
         assertTrue(next.metrics().value("leader_labeler_transitions_total") > transitions);
-        Wait.until("the old leader shows that it stopped", Group.SOON,
-                () -> leader.metrics().value("leader_election_master_status", Map.of("name", "web")) == 0);
+        Wait.until("the old leader shows that it stopped", Group.SOON, () -> leads(leader) == 0);
         assertEquals(0, leader.metrics().value("leader_labeler_epoch"));
         double took = next.metrics().value("leader_labeler_last_handover_seconds");
         assertTrue(took > 0 && took < Group.SOON.toSeconds(), "took " + took);
@@ -141,12 +140,6 @@ class MetricsTest {
         assertTrue(took > 0 && took < Group.SOON.toSeconds(), "took " + took);
         GROUP.group().createPod(leader.pod());
         GROUP.start(leader.pod());
-    }
-
-    /** Waits until a new leader shows its own label, which all others could see a little earlier. */
-    private static void awaitCounted(ServedSidecar next) {
-        Wait.until("the new leader shows that it leads", Group.SOON,
-                () -> next.metrics().value("leader_election_master_status", Map.of("name", "web")) == 1);
     }
 
     @Test
@@ -175,6 +168,19 @@ class MetricsTest {
         } finally {
             GROUP.server().allow((verb, resource, namespace, name) -> true);
         }
+    }
+
+    /** Waits until a new leader shows its own label, which all others could see a little earlier. */
+    private static void awaitCounted(ServedSidecar next) {
+        Wait.until("the new leader shows that it leads", Group.SOON, () -> leads(next) == 1);
+    }
+
+    private static double leads(ServedSidecar sidecar) {
+        return sidecar.metrics().value("leader_election_master_status", Map.of("name", "web"));
+    }
+
+    private static double renewals(ServedSidecar sidecar) {
+        return sidecar.metrics().count("leader_labeler_api_requests_total", request("update", "leases", "200"));
     }
 
     private static double patches(ServedSidecar sidecar, String result) {

@@ -192,7 +192,7 @@ final class FinalInvariants {
             Invariants.require(process.watchesAreLive() || process.isPolling(), "watch",
                     () -> process + " still waits on a watch that delivers nothing");
             long asked = process.requests() - before;
-            boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches);
+            boolean refused = world.server.refusesAnyPatch();
             boolean retries = world.server.refusesPatches(process.pod().name()) || process == leader && refused;
             // A leader that tries again and again renews in between, so a follower may take the next renewal for overdue, and asks.
             boolean asks = process == leader || refused;

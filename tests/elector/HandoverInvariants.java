@@ -179,8 +179,8 @@ final class HandoverInvariants {
     }
 
     /**
-     * Who holds the Lease has no claim, so it fences nobody: a pod that hands over takes its label off at once. A record of the own pod, whose
-     * claim a webhook removed, passes for its own.
+     * Who holds the Lease has no claim, so it fences nobody: a pod that hands over takes its label off at once. A record of the own pod,
+     * whose claim a webhook removed, passes for its own.
      */
     void lostToStranger(StoredLease after) {
         if (after == null || !after.isHeld() || after.claim() != null || after.writer() != null || isNewsLate(world)) {
@@ -303,7 +303,7 @@ final class HandoverInvariants {
         Invariants.require(fencesMore || severalWere || hadToRenew || to.askedBeforeTrue() == ended.off, "I3",
                 () -> to + " sent " + to.askedBeforeTrue() + " between " + ended.off + " and its promotion");
         long took = world.now() - ended.releasedAt;
-        boolean refused = world.server.pods().keySet().stream().anyMatch(world.server::refusesPatches); // until then, that pod blocks it
+        boolean refused = world.server.refusesAnyPatch(); // until then, that pod blocks it
         boolean isPassedOn = !steppedDown.isEmpty(); // by a pod that is not Ready, to one whose sidecar may have ended
         Invariants.require(!ended.isExpected() || refused || isPassedOn || took < Simulation.SECOND, "I4",
                 () -> "a hand-over took " + took / Simulation.MS + "ms");

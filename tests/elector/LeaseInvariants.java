@@ -68,7 +68,7 @@ final class LeaseInvariants {
         SimulatedProcess previous = writer;
         writer = sender.process() != null ? sender.process() : after != null && after.hasRecordOf(before) ? writer : null;
         boolean isHeldOn = held && writer != null && writer == previous && before.holder().equals(writer.pod().name())
-                && renewsInTime(writer, unrenewed);
+                && isBeforeDeadline(writer, unrenewed);
         writerSince = isHeldOn ? writerSince : world.now();
         if (after != null && after.isHeld() && !after.holder().equals(leadingPod)) {
             leadingSince = leadingPod == null ? 0 : world.now();
@@ -211,8 +211,8 @@ final class LeaseInvariants {
                 () -> process + " releases the Lease before its application has exited");
     }
 
-    /** Whether the leader surely took itself for one after this time without a renewal. */
-    private static boolean renewsInTime(SimulatedProcess leader, long unrenewed) {
+    /** Whether a leader surely was one still, by its own clock and deadline, when it had not renewed for this long. */
+    private static boolean isBeforeDeadline(SimulatedProcess leader, long unrenewed) {
         return leader.measured(unrenewed + Simulation.SECOND / 2) < leader.config().renewDeadline().toNanos();
     }
 
@@ -225,7 +225,7 @@ final class LeaseInvariants {
             StoredPod own = world.server.pod(process.pod().name());
             boolean waits = own != null && own.terminating() && process.config().handover() == Handover.AFTER_EXIT;
             boolean vain = process.isAlive() && process.isLeading() && process == writer && writerSince <= since && !waits
-                    && renewsInTime(process, world.now() - renewedAt) && labels.unlabelledSince(process.pod().name()) <= since;
+                    && isBeforeDeadline(process, world.now() - renewedAt) && labels.unlabelledSince(process.pod().name()) <= since;
             Invariants.require(!vain || HandoverInvariants.isNewsLate(world), "I4",
                     () -> process + " holds the Lease, but has not been labelled for " + allowed / Simulation.MS + "ms");
         });

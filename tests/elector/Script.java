@@ -116,8 +116,8 @@ record Script(String name, int members, boolean setUp, Handover handover, Consum
     }
 
     /**
-     * A leader has lost its label, and its pod changes faster than it can be read, covered by a renewal, and written. So the leader announces
-     * that it will label the pod, and renews the Lease. Then it loses the Lease, and the pod goes on changing.
+     * A leader has lost its label, and its pod changes faster than it can be read, covered by a renewal, and written. So the leader
+     * announces that it will label the pod, and renews the Lease. Then it loses the Lease, and the pod goes on changing.
      */
     private static Script busyLeaderDeposed(int members) {
         return script("busy leader loses the Lease", members, world -> {

@@ -272,6 +272,11 @@ final class SimulatedServer {
         return refusedUntil.getOrDefault(pod, 0L) > world.now();
     }
 
+    /** Whether patches to a pod that exists are refused. */
+    boolean refusesAnyPatch() {
+        return pods.keySet().stream().anyMatch(this::refusesPatches);
+    }
+
     /** Whether a patch was refused since: who sent it waits up to a retry-period before the next to that pod. */
     boolean hasRefusedPatchSince(long time) {
         return patchRefusedAt >= time;

@@ -72,11 +72,7 @@ public final class Train {
         int exitCode = 0;
         try {
             train.prepare();
-            try {
-                train.play();
-            } finally {
-                Folders.delete(SERVICE_ACCOUNT); // whatever runs here later is in no pod
-            }
+            train.playInPod();
         } catch (AssertionError failed) {
             System.err.println("training failed: " + failed.getMessage());
             exitCode = 1;
@@ -96,6 +92,15 @@ public final class Train {
         Files.writeString(SERVICE_ACCOUNT.resolve("namespace"), NAMESPACE);
         Files.writeString(SERVICE_ACCOUNT.resolve("token"), "training");
         Files.writeString(SERVICE_ACCOUNT.resolve("ca.crt"), front.authority());
+    }
+
+    /** Takes away afterwards what {@link #prepare} has mounted: whatever runs here later is in no pod. */
+    private void playInPod() throws IOException, InterruptedException {
+        try {
+            play();
+        } finally {
+            Folders.delete(SERVICE_ACCOUNT);
+        }
     }
 
     private void play() throws IOException, InterruptedException {
