@@ -107,10 +107,13 @@ final class ServedGroup extends Lifecycle {
         return leader;
     }
 
-    /** Any of the others. */
+    /** Any of the others; waits until it knows who leads, because one that has just been started could not take over yet. */
     ServedSidecar follower() {
         String leader = leader().pod();
-        return sidecars.values().stream().filter(sidecar -> !sidecar.pod().equals(leader)).findFirst().orElseThrow();
+        ServedSidecar follower = sidecars.values().stream().filter(sidecar -> !sidecar.pod().equals(leader)).findFirst().orElseThrow();
+        Wait.until(follower.pod() + " knows who leads", LIMIT,
+                () -> follower.endpoint().isOpen() && leader.equals(follower.state().get("name")));
+        return follower;
     }
 
     /** Empties the Lease, as a person with kubectl would, which moves the lead; returns the next leader. */
